@@ -1,0 +1,64 @@
+# Compiler settings and the few functions every CMakeLists.txt of the project uses.
+
+option(COMPOSE_WERROR "Treat warnings in the project's own targets as errors" ON)
+set(COMPOSE_SANITIZE "" CACHE STRING "Sanitizers for every target, e.g. address,undefined")
+
+add_library(compose_settings INTERFACE)
+target_compile_features(compose_settings INTERFACE cxx_std_20)
+target_include_directories(compose_settings INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/src)
+target_compile_options(compose_settings INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wnon-virtual-dtor
+  $<$<BOOL:${COMPOSE_WERROR}>:-Werror>)
+if(COMPOSE_SANITIZE)
+  target_compile_options(compose_settings INTERFACE -fsanitize=${COMPOSE_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(compose_settings INTERFACE -fsanitize=${COMPOSE_SANITIZE})
+else()
+  target_compile_options(compose_settings INTERFACE
+    $<$<CONFIG:Release>:-fstack-protector-strong> $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
+  target_compile_definitions(compose_settings INTERFACE $<$<CONFIG:Release>:_GLIBCXX_ASSERTIONS>)
+endif()
+find_program(COMPOSE_MOLD mold)
+if(COMPOSE_MOLD)
+  target_link_options(compose_settings INTERFACE -fuse-ld=mold)
+endif()
+find_program(COMPOSE_CCACHE ccache)
+if(COMPOSE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${COMPOSE_CCACHE})
+endif()
+
+# compose_library(NAME SOURCES... [LINK libs...]): a static library of the project.
+function(compose_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINK")
+  add_library(${name} STATIC ${arg_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PUBLIC compose_settings ${arg_LINK})
+endfunction()
+
+# compose_static_program(NAME SOURCES... [LINK libs...]): a helper program without shared libraries
+# (a sanitizer build cannot be static, so there it is an ordinary program).
+function(compose_static_program name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINK")
+  add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE compose_settings ${arg_LINK})
+  if(NOT COMPOSE_SANITIZE)
+    target_link_options(${name} PRIVATE -static)
+  endif()
+endfunction()
+
+# compose_test(NAME SOURCES... [LINK libs...] [LABELS l...]): a GoogleTest program, one ctest entry.
+# Labels: unit (needs nothing), kernel (root and namespaces; skips itself with the reason), e2e.
+function(compose_test name)
+  if(NOT BUILD_TESTING)
+    return()
+  endif()
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "LINK;LABELS")
+  add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE compose_settings ${arg_LINK} GTest::gmock GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name})
+  if(NOT arg_LABELS)
+    set(arg_LABELS unit)
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+endfunction()
