@@ -7,15 +7,32 @@ namespace compose {
 
 Errc errc_from_errno(int sys_errno) {
   switch (sys_errno) {
-    case ENOENT: case ESRCH: return Errc::not_found;
-    case EEXIST: return Errc::exists;
-    case EBUSY: case EADDRINUSE: case EAGAIN: return Errc::busy;
-    case EPERM: case EACCES: case EROFS: return Errc::permission;
-    case EINVAL: case ENAMETOOLONG: return Errc::invalid;
-    case ENOSYS: case EOPNOTSUPP: case ENODEV: return Errc::unsupported;
-    case ETIMEDOUT: return Errc::timeout;
-    case ECANCELED: return Errc::cancelled;
-    default: return Errc::failed;
+    case ENOENT:
+    case ESRCH:
+      return Errc::not_found;
+    case EEXIST:
+      return Errc::exists;
+    case EBUSY:
+    case EADDRINUSE:
+    case EAGAIN:
+      return Errc::busy;
+    case EPERM:
+    case EACCES:
+    case EROFS:
+      return Errc::permission;
+    case EINVAL:
+    case ENAMETOOLONG:
+      return Errc::invalid;
+    case ENOSYS:
+    case EOPNOTSUPP:
+    case ENODEV:
+      return Errc::unsupported;
+    case ETIMEDOUT:
+      return Errc::timeout;
+    case ECANCELED:
+      return Errc::cancelled;
+    default:
+      return Errc::failed;
   }
 }
 

@@ -14,16 +14,16 @@
 namespace compose {
 
 enum class Errc : std::uint8_t {
-  failed,       ///< anything without a more precise code
-  invalid,      ///< the input is wrong
+  failed,   ///< anything without a more precise code
+  invalid,  ///< the input is wrong
   not_found,
-  exists,       ///< already there
-  busy,         ///< in use by somebody else: a port, a lock
+  exists,  ///< already there
+  busy,    ///< in use by somebody else: a port, a lock
   permission,
   unsupported,  ///< this kernel, this host or this version cannot do it
   timeout,
   cancelled,
-  corrupt,      ///< data on disk or from a peer that breaks its own format
+  corrupt,  ///< data on disk or from a peer that breaks its own format
 };
 
 class [[nodiscard]] Error {
@@ -71,8 +71,8 @@ template <typename T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
-  Result(T value) : state_{std::in_place_index<0>, std::move(value)} {}       // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_{std::in_place_index<1>, std::move(error)} {}   // NOLINT(google-explicit-constructor)
+  Result(T value) : state_{std::in_place_index<0>, std::move(value)} {}      // NOLINT(google-explicit-constructor)
+  Result(Error error) : state_{std::in_place_index<1>, std::move(error)} {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -127,8 +127,8 @@ class [[nodiscard]] Result<void> {
 #define COMPOSE_CONCAT(a, b) COMPOSE_CONCAT_INNER(a, b)
 
 /// Returns the error of `expression` (a Result) from the enclosing function, if it is one.
-#define TRY(expression)                                                   \
-  do {                                                                    \
+#define TRY(expression)                                                                    \
+  do {                                                                                     \
     if (auto try_result = (expression); !try_result) return std::move(try_result).error(); \
   } while (false)
 

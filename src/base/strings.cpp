@@ -1,8 +1,8 @@
 #include "base/strings.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cctype>
+#include <charconv>
 
 namespace compose {
 
@@ -100,13 +100,14 @@ std::optional<std::string> nearest(std::string_view text, std::span<const std::s
 }
 
 std::string shell_quote(std::string_view text) {
-  static constexpr std::string_view kPlain =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:=@%+,";
+  static constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:=@%+,";
   if (!text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos) return std::string{text};
   std::string quoted = "'";
   for (const char letter : text) {
-    if (letter == '\'') quoted += "'\\''";
-    else quoted += letter;
+    if (letter == '\'')
+      quoted += "'\\''";
+    else
+      quoted += letter;
   }
   return quoted + "'";
 }

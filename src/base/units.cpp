@@ -11,15 +11,15 @@ namespace compose {
 namespace {
 
 constexpr std::array<std::pair<std::string_view, double>, 10> kUnits{{{"ns", 1},
-                                                                       {"us", 1e3},
-                                                                       {"\xc2\xb5s", 1e3},
-                                                                       {"\xce\xbcs", 1e3},
-                                                                       {"ms", 1e6},
-                                                                       {"s", 1e9},
-                                                                       {"m", 60e9},
-                                                                       {"h", 3600e9},
-                                                                       {"d", 86400e9},
-                                                                       {"w", 604800e9}}};
+                                                                      {"us", 1e3},
+                                                                      {"\xc2\xb5s", 1e3},
+                                                                      {"\xce\xbcs", 1e3},
+                                                                      {"ms", 1e6},
+                                                                      {"s", 1e9},
+                                                                      {"m", 60e9},
+                                                                      {"h", 3600e9},
+                                                                      {"d", 86400e9},
+                                                                      {"w", 604800e9}}};
 
 /// Takes "12.5" off the front of `text`; false when there is no digit.
 bool take_decimal(std::string_view& text, double& number) {
@@ -27,9 +27,12 @@ bool take_decimal(std::string_view& text, double& number) {
   bool point = false;
   bool digit = false;
   for (; length < text.size(); ++length) {
-    if (text[length] == '.' && !point) point = true;
-    else if (text[length] >= '0' && text[length] <= '9') digit = true;
-    else break;
+    if (text[length] == '.' && !point)
+      point = true;
+    else if (text[length] >= '0' && text[length] <= '9')
+      digit = true;
+    else
+      break;
   }
   if (!digit) return false;
   number = std::strtod(std::string{text.substr(0, length)}.c_str(), nullptr);
@@ -75,7 +78,8 @@ Result<Duration> parse_duration(std::string_view text) {
 std::string format_duration(Duration duration) {
   if (duration.count() == 0) return "0s";
   const bool negative = duration.count() < 0;
-  auto rest = negative ? 0U - static_cast<std::uint64_t>(duration.count()) : static_cast<std::uint64_t>(duration.count());
+  auto rest =
+      negative ? 0U - static_cast<std::uint64_t>(duration.count()) : static_cast<std::uint64_t>(duration.count());
   const auto decimal = [](std::uint64_t value, std::uint64_t unit) {
     std::string text = std::to_string(value / unit);
     if (value % unit != 0) {
