@@ -1,0 +1,29 @@
+#pragma once
+// What the supervisor asks one monitor to do; crosses as bytes in a memfd.
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.hpp"
+#include "runtime/launch/plan.hpp"
+
+namespace compose::runtime::monitor {
+
+struct Request {
+  std::string container_id, project;
+  launch::LaunchPlan plan;
+  std::string run_dir;             ///< <run>/containers/<id>: monitor.sock and state.json go there; must exist
+  std::string state_dir;           ///< <root>/projects/<p>/containers/<id>: exit.json goes there; must exist
+  std::string log_path;            ///< CRI text log; empty: nothing is kept
+  std::uint64_t log_max_size = 0;  ///< bytes before rotation, 0: never
+  int log_max_files = 1;           ///< the log and its older files log.1 …
+  bool tty = false, open_stdin = false;
+  std::vector<std::string> respawn_argv;  ///< `compose supervise …`; absolute program path; empty: never
+  std::string project_lock_path;
+};
+
+std::string serialize(const Request& request);
+Result<Request> deserialize(std::string_view bytes);
+
+}  // namespace compose::runtime::monitor
