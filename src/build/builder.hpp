@@ -1,0 +1,66 @@
+#pragma once
+// Builds images from Dockerfiles: https://docs.docker.com/reference/dockerfile/ and the specification's build.md.
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "compose/model/build.hpp"
+#include "image/store.hpp"
+
+namespace compose::build {
+
+/// What a build reports while it goes. Steps are numbered in the order they begin, from 1.
+struct BuildEvent {
+  enum class Kind {
+    started,  ///< `name` is "[php 2/7] RUN apt-get update"
+    cached,   ///< the step's result was there already
+    output,   ///< `text` is one line the step wrote, without its line feed
+    done,
+    failed,
+    warning,  ///< `text` names the Dockerfile's line; `step` is 0
+  };
+  Kind kind = Kind::started;
+  int step = 0;
+  std::string name;
+  std::string text;
+  bool standard_error = false;  ///< output: where it was written
+  double seconds = 0;           ///< done, failed
+};
+/// Called from the thread that runs build(), never from two threads of one build at once.
+using BuildProgress = std::function<void(const BuildEvent&)>;
+
+/// What one of `build.secrets` gives: a file of the host, or the bytes.
+struct BuildSecret {
+  std::string file;
+  std::optional<std::string> content;
+};
+
+struct BuildRequest {
+  model::Build build;                               ///< context and dockerfile resolved by the loader
+  std::string context_dir;                          ///< absolute; empty: build.context
+  std::vector<std::string> tags;                    ///< names for the result, besides build.tags
+  bool no_cache = false;                            ///< or build.no_cache
+  bool pull = false;                                ///< ask the registry for newer base images
+  std::map<std::string, BuildSecret> secrets;       ///< by the name used in build.secrets[].source
+  std::map<std::string, std::string> named_images;  ///< "service:NAME" of additional_contexts → image name or id
+  std::map<std::string, std::string> proxy_args;    ///< HTTP_PROXY and its like, given to RUN but not to the cache key
+  std::string run_root;  ///< run-time root for the RUN steps' containers; empty: <store root>/tmp
+  BuildProgress progress;
+};
+
+/// Fetches a base image the store does not have. Without one such an image is an error.
+using PullImage = std::function<Result<image::Image>(const std::string& name, const std::string& platform)>;
+
+/// Builds one image and gives it its names. Safe beside other builds in other threads and processes: steps that two
+/// builds share are then done once or give the same layer. Errors name the Dockerfile, the line and its text:
+///   web.Dockerfile:3: RUN make: exit code 2
+Result<image::Image> build(const BuildRequest& request, image::Store& store, const PullImage& pull = {});
+
+/// Names of the images that FROM and COPY --from need and no stage of the file provides: what has to be there, or
+/// to be built, before. Only stages that `build.target` reaches count.
+Result<std::vector<std::string>> base_images(const BuildRequest& request);
+
+}  // namespace compose::build
