@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.hpp"
@@ -21,7 +22,7 @@ using Time = std::chrono::system_clock::time_point;
 /// RFC 3339 in UTC with nine digits of fraction; an unset time (the epoch) is "".
 std::string format_time(Time time);
 /// The same back ("" gives the epoch); any number of fraction digits and any offset are read.
-Result<Time> parse_time(const std::string& text);
+Result<Time> parse_time(std::string_view text);
 
 enum class Phase : std::uint8_t {
   creating,  ///< files are being made: a crash leaves leftovers that must be removed

@@ -1,0 +1,322 @@
+#include "state/records.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/strings.hpp"
+#include "sys/file.hpp"
+#include "sys/process.hpp"
+
+namespace compose::state {
+
+using nlohmann::json;
+
+namespace {
+
+// Raised when a field changes its meaning; a field that is only added keeps it.
+constexpr int kSchema = 1;
+
+constexpr std::pair<Phase, const char*> kPhases[] = {{Phase::creating, "creating"},
+                                                     {Phase::created, "created"},
+                                                     {Phase::running, "running"},
+                                                     {Phase::exited, "exited"},
+                                                     {Phase::removing, "removing"}};
+
+Result<Phase> parse_phase(const std::string& text) {
+  for (const auto& [phase, name] : kPhases) {
+    if (text == name) return phase;
+  }
+  return make_error(Errc::corrupt, "unknown phase \"{}\"", text);
+}
+
+/// Reads fields of one JSON object; a field that is missing keeps its default. Throws json::exception on a wrong type.
+class Reader {
+ public:
+  explicit Reader(const json& object) : object_{object} {}
+
+  template <typename T>
+  const Reader& operator()(const char* key, T& field) const {
+    if (const auto it = object_.find(key); it != object_.end()) it->get_to(field);
+    return *this;
+  }
+  const Reader& time(const char* key, Time& field) const {
+    if (const auto it = object_.find(key); it != object_.end()) {
+      field = parse_time(it->get_ref<const std::string&>()).value_or(Time{});
+    }
+    return *this;
+  }
+  const Reader& duration(const char* key, Duration& field) const {
+    if (const auto it = object_.find(key); it != object_.end()) field = Duration{it->get<std::int64_t>()};
+    return *this;
+  }
+  const Reader& duration(const char* key, std::optional<Duration>& field) const {
+    if (const auto it = object_.find(key); it != object_.end()) field = Duration{it->get<std::int64_t>()};
+    return *this;
+  }
+
+ private:
+  const json& object_;
+};
+
+json networks_to_json(const std::vector<NetworkRecord>& networks) {
+  json list = json::array();
+  for (const NetworkRecord& n : networks) {
+    list.push_back(
+        {{"key", n.key}, {"name", n.name}, {"aliases", n.aliases}, {"ipv4", n.ipv4}, {"ipv6", n.ipv6}, {"mac", n.mac}});
+  }
+  return list;
+}
+
+std::vector<NetworkRecord> networks_from_json(const json& list) {
+  std::vector<NetworkRecord> networks;
+  for (const json& item : list) {
+    NetworkRecord& n = networks.emplace_back();
+    Reader{item}("key", n.key)("name", n.name)("aliases", n.aliases)("ipv4", n.ipv4)("ipv6", n.ipv6)("mac", n.mac);
+  }
+  return networks;
+}
+
+json ports_to_json(const std::vector<PortRecord>& ports) {
+  json list = json::array();
+  for (const PortRecord& p : ports) {
+    list.push_back({{"host_ip", p.host_ip},
+                    {"host_port", p.host_port},
+                    {"container_port", p.container_port},
+                    {"protocol", p.protocol}});
+  }
+  return list;
+}
+
+std::vector<PortRecord> ports_from_json(const json& list) {
+  std::vector<PortRecord> ports;
+  for (const json& item : list) {
+    PortRecord& p = ports.emplace_back();
+    Reader{item}("host_ip", p.host_ip)("host_port", p.host_port)("container_port", p.container_port)("protocol",
+                                                                                                     p.protocol);
+  }
+  return ports;
+}
+
+json mounts_to_json(const std::vector<MountRecord>& mounts) {
+  json list = json::array();
+  for (const MountRecord& m : mounts) {
+    list.push_back(
+        {{"type", m.type}, {"name", m.name}, {"source", m.source}, {"target", m.target}, {"anonymous", m.anonymous}});
+  }
+  return list;
+}
+
+std::vector<MountRecord> mounts_from_json(const json& list) {
+  std::vector<MountRecord> mounts;
+  for (const json& item : list) {
+    MountRecord& m = mounts.emplace_back();
+    Reader{item}("type", m.type)("name", m.name)("source", m.source)("target", m.target)("anonymous", m.anonymous);
+  }
+  return mounts;
+}
+
+json healthcheck_to_json(const HealthcheckRecord& check) {
+  return {{"test", check.test},
+          {"interval", check.interval.count()},
+          {"timeout", check.timeout.count()},
+          {"start_period", check.start_period.count()},
+          {"start_interval", check.start_interval.count()},
+          {"retries", check.retries}};
+}
+
+HealthcheckRecord healthcheck_from_json(const json& object) {
+  HealthcheckRecord check;
+  Reader{object}("test", check.test)("retries", check.retries)
+      .duration("interval", check.interval)
+      .duration("timeout", check.timeout)
+      .duration("start_period", check.start_period)
+      .duration("start_interval", check.start_interval);
+  return check;
+}
+
+json health_to_json(const HealthRecord& health) {
+  json log = json::array();
+  for (const ProbeRecord& probe : health.log) {
+    log.push_back({{"started", format_time(probe.started)},
+                   {"finished", format_time(probe.finished)},
+                   {"exit_code", probe.exit_code},
+                   {"output", probe.output}});
+  }
+  return {{"status", health.status}, {"failing_streak", health.failing_streak}, {"log", std::move(log)}};
+}
+
+HealthRecord health_from_json(const json& object) {
+  HealthRecord health;
+  Reader{object}("status", health.status)("failing_streak", health.failing_streak);
+  for (const json& item : object.value("log", json::array())) {
+    ProbeRecord& probe = health.log.emplace_back();
+    Reader{item}("exit_code", probe.exit_code)("output", probe.output)
+        .time("started", probe.started)
+        .time("finished", probe.finished);
+  }
+  return health;
+}
+
+json restart_to_json(const RestartRecord& restart) {
+  json object = {{"condition", restart.condition}, {"max_attempts", restart.max_attempts}};
+  if (restart.delay) object["delay"] = restart.delay->count();
+  if (restart.window) object["window"] = restart.window->count();
+  return object;
+}
+
+json dependencies_to_json(const std::vector<DependencyRecord>& dependencies) {
+  json list = json::array();
+  for (const DependencyRecord& d : dependencies) {
+    list.push_back(
+        {{"service", d.service}, {"condition", d.condition}, {"restart", d.restart}, {"required", d.required}});
+  }
+  return list;
+}
+
+void read_identity(const json& object, ContainerRecord& r) {
+  Reader{object}("id", r.id)("name", r.name)("project", r.project)("service", r.service)("number", r.number)(
+      "one_off", r.one_off)("auto_remove", r.auto_remove)("image_ref", r.image_ref)("image_id", r.image_id)(
+      "config_hash", r.config_hash)("command", r.command)("labels", r.labels)
+      .time("created_at", r.created_at);
+}
+
+void read_life(const json& object, ContainerRecord& r) {
+  Reader{object}("paused", r.paused)("pid", r.pid)("start_time", r.start_time)("boot_id", r.boot_id)(
+      "exit_code", r.exit_code)("oom_killed", r.oom_killed)("error", r.error)("restart_count", r.restart_count)(
+      "restarting", r.restarting)("stopped_by_user", r.stopped_by_user)
+      .time("started_at", r.started_at)
+      .time("finished_at", r.finished_at);
+}
+
+void read_settings(const json& object, ContainerRecord& r) {
+  Reader{object}("hostname", r.hostname)("network_mode", r.network_mode)("exposed", r.exposed)(
+      "stop_signal", r.stop_signal)("tty", r.tty)("open_stdin", r.open_stdin)("log_max_size", r.log_max_size)(
+      "log_max_files", r.log_max_files)
+      .duration("stop_grace", r.stop_grace);
+  const json none = json::array();
+  const json empty = json::object();
+  r.networks = networks_from_json(object.value("networks", none));
+  r.ports = ports_from_json(object.value("ports", none));
+  r.mounts = mounts_from_json(object.value("mounts", none));
+  r.healthcheck = healthcheck_from_json(object.value("healthcheck", empty));
+  r.health = health_from_json(object.value("health", empty));
+  const json restart = object.value("restart", empty);
+  Reader{restart}("condition", r.restart.condition)("max_attempts", r.restart.max_attempts)
+      .duration("delay", r.restart.delay)
+      .duration("window", r.restart.window);
+  for (const json& item : object.value("depends_on", none)) {
+    DependencyRecord& d = r.depends_on.emplace_back();
+    Reader{item}("service", d.service)("condition", d.condition)("restart", d.restart)("required", d.required);
+  }
+}
+
+}  // namespace
+
+std::string to_string(Phase phase) {
+  for (const auto& [value, name] : kPhases) {
+    if (value == phase) return name;
+  }
+  return "";
+}
+
+std::string ContainerRecord::status() const {
+  if (phase == Phase::running && paused) return "paused";
+  if (phase != Phase::running && restarting) return "restarting";
+  return to_string(phase);
+}
+
+std::string record_to_json(const ContainerRecord& r) {
+  const json object = {{"schema", kSchema},
+                       {"id", r.id},
+                       {"name", r.name},
+                       {"project", r.project},
+                       {"service", r.service},
+                       {"number", r.number},
+                       {"one_off", r.one_off},
+                       {"auto_remove", r.auto_remove},
+                       {"image_ref", r.image_ref},
+                       {"image_id", r.image_id},
+                       {"config_hash", r.config_hash},
+                       {"command", r.command},
+                       {"labels", r.labels},
+                       {"created_at", format_time(r.created_at)},
+                       {"phase", to_string(r.phase)},
+                       {"paused", r.paused},
+                       {"pid", r.pid},
+                       {"start_time", r.start_time},
+                       {"boot_id", r.boot_id},
+                       {"started_at", format_time(r.started_at)},
+                       {"finished_at", format_time(r.finished_at)},
+                       {"exit_code", r.exit_code},
+                       {"oom_killed", r.oom_killed},
+                       {"error", r.error},
+                       {"restart_count", r.restart_count},
+                       {"restarting", r.restarting},
+                       {"stopped_by_user", r.stopped_by_user},
+                       {"hostname", r.hostname},
+                       {"network_mode", r.network_mode},
+                       {"networks", networks_to_json(r.networks)},
+                       {"ports", ports_to_json(r.ports)},
+                       {"exposed", r.exposed},
+                       {"mounts", mounts_to_json(r.mounts)},
+                       {"healthcheck", healthcheck_to_json(r.healthcheck)},
+                       {"health", health_to_json(r.health)},
+                       {"restart", restart_to_json(r.restart)},
+                       {"depends_on", dependencies_to_json(r.depends_on)},
+                       {"stop_signal", r.stop_signal},
+                       {"stop_grace", r.stop_grace.count()},
+                       {"tty", r.tty},
+                       {"open_stdin", r.open_stdin},
+                       {"log_max_size", r.log_max_size},
+                       {"log_max_files", r.log_max_files}};
+  // A probe's output or a command may hold bytes that are not UTF-8: they must not make the record unwritable.
+  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+Result<ContainerRecord> record_from_json(const std::string& text) {
+  try {
+    const json object = json::parse(text);
+    if (const int schema = object.value("schema", 0); schema > kSchema) {
+      return make_error(Errc::unsupported,
+                        "the record has schema {}, this version knows {}: a newer version of compose wrote it", schema,
+                        kSchema);
+    }
+    ContainerRecord record;
+    read_identity(object, record);
+    read_life(object, record);
+    read_settings(object, record);
+    TRY_ASSIGN(record.phase, parse_phase(object.value("phase", "")));
+    return record;
+  } catch (const json::exception& e) {
+    return make_error(Errc::corrupt, "{}", e.what());
+  }
+}
+
+Result<void> save_record(const Paths& paths, const ContainerRecord& record) {
+  return sys::write_file_atomic(paths.record(record.project, record.id), record_to_json(record), 0600)
+      .with("writing the record of container \"{}\"", record.name);
+}
+
+Result<ContainerRecord> load_record(const Paths& paths, const std::string& project, const std::string& id) {
+  const std::string path = paths.record(project, id);
+  TRY_ASSIGN(const std::string text, sys::read_file(path));
+  return record_from_json(text).with("reading {}", path);
+}
+
+Result<ExitRecord> load_exit(const Paths& paths, const std::string& project, const std::string& id) {
+  const std::string path = paths.exit_record(project, id);
+  TRY_ASSIGN(const std::string text, sys::read_file(path));
+  try {
+    const json object = json::parse(text);
+    ExitRecord exit;
+    Reader{object}("exit_code", exit.exit_code)("signal", exit.signal)("oom_killed", exit.oom_killed)("pid", exit.pid)(
+        "start_time", exit.start_time)("boot_id", exit.boot_id)
+        .time("started_at", exit.started_at)
+        .time("finished_at", exit.finished_at);
+    return exit;
+  } catch (const json::exception& e) {
+    return make_error(Errc::corrupt, "reading {}: {}", path, e.what());
+  }
+}
+
+}  // namespace compose::state
