@@ -32,8 +32,9 @@ Result<RestartSpec> restart_spec(const model::Service& service);
 
 /// Of one container since it was last started by somebody's wish. Value-initialized then.
 struct RestartState {
-  std::uint64_t attempts = 0;  ///< restarts done (shown as the restart count)
-  Duration last_delay{};       ///< the delay before the last restart; 0 = none yet
+  std::uint64_t attempts = 0;    ///< restarts done (shown as the restart count)
+  Duration last_delay{};         ///< the delay before the last restart; 0 = none yet
+  std::uint64_t short_runs = 0;  ///< runs of less than 10 s in a row
   bool operator==(const RestartState&) const = default;
 };
 
