@@ -71,7 +71,9 @@ std::vector<NetworkRecord> networks_from_json(const json& list) {
   std::vector<NetworkRecord> networks;
   for (const json& item : list) {
     NetworkRecord& n = networks.emplace_back();
-    Reader{item}("key", n.key)("name", n.name)("aliases", n.aliases)("ipv4", n.ipv4)("ipv6", n.ipv6)("mac", n.mac);
+    Reader{item}("key", n.key)("name", n.name)("aliases", n.aliases)("wanted_ipv4", n.wanted_ipv4)(
+        "wanted_ipv6", n.wanted_ipv6)("wanted_mac", n.wanted_mac)("default_route", n.default_route)("ipv4", n.ipv4)(
+        "ipv6", n.ipv6)("mac", n.mac);
   }
   return networks;
 }
@@ -80,6 +82,8 @@ json ports_to_json(const std::vector<PortRecord>& ports) {
   json list = json::array();
   for (const PortRecord& p : ports) {
     list.push_back({{"host_ip", p.host_ip},
+                    {"wanted_first", p.wanted_first},
+                    {"wanted_last", p.wanted_last},
                     {"host_port", p.host_port},
                     {"container_port", p.container_port},
                     {"protocol", p.protocol}});
@@ -91,8 +95,8 @@ std::vector<PortRecord> ports_from_json(const json& list) {
   std::vector<PortRecord> ports;
   for (const json& item : list) {
     PortRecord& p = ports.emplace_back();
-    Reader{item}("host_ip", p.host_ip)("host_port", p.host_port)("container_port", p.container_port)("protocol",
-                                                                                                     p.protocol);
+    Reader{item}("host_ip", p.host_ip)("wanted_first", p.wanted_first)("wanted_last", p.wanted_last)(
+        "host_port", p.host_port)("container_port", p.container_port)("protocol", p.protocol);
   }
   return ports;
 }
@@ -164,13 +168,34 @@ json restart_to_json(const RestartRecord& restart) {
   return object;
 }
 
-json dependencies_to_json(const std::vector<DependencyRecord>& dependencies) {
-  json list = json::array();
-  for (const DependencyRecord& d : dependencies) {
-    list.push_back(
-        {{"service", d.service}, {"condition", d.condition}, {"restart", d.restart}, {"required", d.required}});
+constexpr std::pair<model::Condition, const char*> kConditions[] = {
+    {model::Condition::started, "service_started"},
+    {model::Condition::healthy, "service_healthy"},
+    {model::Condition::completed_successfully, "service_completed_successfully"}};
+
+json dependencies_to_json(const std::map<std::string, model::Dependency>& dependencies) {
+  json object = json::object();
+  for (const auto& [service, d] : dependencies) {
+    const char* condition = "";
+    for (const auto& [value, name] : kConditions) {
+      if (value == d.condition) condition = name;
+    }
+    object[service] = {{"condition", condition}, {"restart", d.restart}, {"required", d.required}};
   }
-  return list;
+  return object;
+}
+
+std::map<std::string, model::Dependency> dependencies_from_json(const json& object) {
+  std::map<std::string, model::Dependency> dependencies;
+  for (const auto& [service, item] : object.items()) {
+    model::Dependency& d = dependencies[service];
+    Reader{item}("restart", d.restart)("required", d.required);
+    const std::string condition = item.value("condition", "");
+    for (const auto& [value, name] : kConditions) {
+      if (condition == name) d.condition = value;
+    }
+  }
+  return dependencies;
 }
 
 void read_identity(const json& object, ContainerRecord& r) {
@@ -189,9 +214,9 @@ void read_life(const json& object, ContainerRecord& r) {
 }
 
 void read_settings(const json& object, ContainerRecord& r) {
-  Reader{object}("hostname", r.hostname)("network_mode", r.network_mode)("exposed", r.exposed)(
-      "stop_signal", r.stop_signal)("tty", r.tty)("open_stdin", r.open_stdin)("log_max_size", r.log_max_size)(
-      "log_max_files", r.log_max_files)
+  Reader{object}("hostname", r.hostname)("network_mode", r.network_mode)("joins", r.joins)(
+      "shares_with", r.shares_with)("exposed", r.exposed)("stop_signal", r.stop_signal)("tty", r.tty)(
+      "open_stdin", r.open_stdin)("log_max_size", r.log_max_size)("log_max_files", r.log_max_files)
       .duration("stop_grace", r.stop_grace);
   const json none = json::array();
   const json empty = json::object();
@@ -204,10 +229,7 @@ void read_settings(const json& object, ContainerRecord& r) {
   Reader{restart}("condition", r.restart.condition)("max_attempts", r.restart.max_attempts)
       .duration("delay", r.restart.delay)
       .duration("window", r.restart.window);
-  for (const json& item : object.value("depends_on", none)) {
-    DependencyRecord& d = r.depends_on.emplace_back();
-    Reader{item}("service", d.service)("condition", d.condition)("restart", d.restart)("required", d.required);
-  }
+  r.depends_on = dependencies_from_json(object.value("depends_on", empty));
 }
 
 }  // namespace
@@ -255,6 +277,8 @@ std::string record_to_json(const ContainerRecord& r) {
                        {"stopped_by_user", r.stopped_by_user},
                        {"hostname", r.hostname},
                        {"network_mode", r.network_mode},
+                       {"joins", r.joins},
+                       {"shares_with", r.shares_with},
                        {"networks", networks_to_json(r.networks)},
                        {"ports", ports_to_json(r.ports)},
                        {"exposed", r.exposed},

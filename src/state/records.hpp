@@ -13,6 +13,7 @@
 
 #include "base/error.hpp"
 #include "base/units.hpp"
+#include "compose/model/service.hpp"
 #include "state/paths.hpp"
 
 namespace compose::state {
@@ -33,20 +34,26 @@ enum class Phase : std::uint8_t {
 };
 std::string to_string(Phase phase);
 
-/// One network of a container and the addresses it holds there.
+/// One network of a container: what its service asks for and the addresses it holds there.
 struct NetworkRecord {
   std::string key;                   ///< in the project's `networks`; "" when it isn't one of them
   std::string name;                  ///< the network's real name
   std::vector<std::string> aliases;  ///< names the resolver answers there: service, container, aliases
-  std::string ipv4;                  ///< CIDR, "" = none
-  std::string ipv6;                  ///< CIDR, "" = none
+  std::string wanted_ipv4;           ///< "" = any
+  std::string wanted_ipv6;
+  std::string wanted_mac;
+  bool default_route = false;  ///< the container's way out leads through this one
+  std::string ipv4;            ///< CIDR, "" = none
+  std::string ipv6;            ///< CIDR, "" = none
   std::string mac;
   bool operator==(const NetworkRecord&) const = default;
 };
 
 struct PortRecord {
-  std::string host_ip;  ///< "" = all addresses
-  std::uint16_t host_port = 0;
+  std::string host_ip;             ///< "" = all addresses
+  std::uint16_t wanted_first = 0;  ///< of the range the host's port is chosen from; 0 = any free port
+  std::uint16_t wanted_last = 0;   ///< 0 = just wanted_first
+  std::uint16_t host_port = 0;     ///< where it is published now; 0 = it is not
   std::uint16_t container_port = 0;
   std::string protocol;
   bool operator==(const PortRecord&) const = default;
@@ -97,14 +104,6 @@ struct RestartRecord {
   bool operator==(const RestartRecord&) const = default;
 };
 
-struct DependencyRecord {
-  std::string service;
-  std::string condition;  ///< service_started, service_healthy, service_completed_successfully
-  bool restart = false;
-  bool required = true;
-  bool operator==(const DependencyRecord&) const = default;
-};
-
 struct ContainerRecord {
   std::string id;
   std::string name;
@@ -136,6 +135,8 @@ struct ContainerRecord {
 
   std::string hostname;
   std::string network_mode;
+  /// Namespaces of other containers it joins: "network", "ipc", "pid" -> "service:NAME" or "container:NAME".
+  std::map<std::string, std::string> joins;
   std::vector<NetworkRecord> networks;
   std::vector<PortRecord> ports;     ///< published
   std::vector<std::string> exposed;  ///< "80/tcp"
@@ -143,8 +144,9 @@ struct ContainerRecord {
   HealthcheckRecord healthcheck;
   HealthRecord health;
   RestartRecord restart;
-  std::vector<DependencyRecord> depends_on;
-  std::string stop_signal;  ///< name or number, "" = SIGTERM
+  std::map<std::string, model::Dependency> depends_on;
+  std::vector<std::string> shares_with;  ///< services whose namespaces or volumes it uses
+  std::string stop_signal;               ///< name or number, "" = SIGTERM
   Duration stop_grace{std::chrono::seconds{10}};
   bool tty = false;
   bool open_stdin = false;

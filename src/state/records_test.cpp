@@ -68,14 +68,17 @@ TEST_F(RecordsTest, GivesBackEveryField) {
   r.restart_count = 4;
   r.hostname = "h1";
   r.network_mode = "host";
-  r.networks = {{"front", "p_front", {"web"}, "10.0.0.2/24", "fd00::2/64", "02:00"}};
-  r.ports = {{"127.0.0.1", 8080, 80, "tcp"}};
+  r.networks = {
+      {"front", "p_front", {"web"}, "10.0.0.2", "fd00::2", "02:00", true, "10.0.0.2/24", "fd00::2/64", "02:00"}};
+  r.ports = {{"127.0.0.1", 8000, 8100, 8080, 80, "tcp"}};
   r.exposed = {"80/tcp"};
   r.mounts = {{"volume", "v", "/s", "/t", true}};
   r.healthcheck = {{"CMD", "true"}, seconds{30}, seconds{5}, seconds{1}, seconds{2}, 3};
   r.health = {"unhealthy", 3, {{Time{seconds{5}}, Time{seconds{6}}, 1, "no"}}};
   r.restart = {"on-failure", 5, seconds{1}, seconds{2}};
-  r.depends_on = {{"db", "service_healthy", true, false}};
+  r.depends_on = {{"db", {model::Condition::healthy, true, false}}};
+  r.joins = {{"network", "service:db"}};
+  r.shares_with = {"db"};
   r.stop_signal = "SIGQUIT";
   r.stop_grace = seconds{3};
   r.log_max_size = 1000;
