@@ -1,0 +1,27 @@
+#pragma once
+// Trees as JSON and YAML text.
+#include <string>
+#include <string_view>
+
+#include "yaml/value.hpp"
+
+namespace compose::yaml {
+
+struct WriteOptions {
+  bool sorted = true;          ///< keys in byte order, at every level
+  bool pretty = true;          ///< JSON: two blanks of indentation; false: one line without blanks
+  bool double_dollar = false;  ///< "$" becomes "$$" in strings and keys, so that the output loads again unchanged
+};
+
+std::string to_json(const Value& value, const WriteOptions& options = {});
+
+/// YAML 1.2, block style, two blanks of indentation; strings are quoted only when they would read as something else.
+std::string to_yaml(const Value& value, const WriteOptions& options = {});
+
+/// Reads JSON (RFC 8259), as to_json writes it; false for anything else, or deeper than 512 levels.
+bool from_json(std::string_view text, Value& out);
+
+/// The text in JSON quotes.
+std::string json_quote(std::string_view text);
+
+}  // namespace compose::yaml
