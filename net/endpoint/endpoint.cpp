@@ -1,0 +1,365 @@
+#include "net/endpoint/endpoint.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "base/strings.hpp"
+#include "net/endpoint/netlink.hpp"
+#include "net/endpoint/nftables.hpp"
+
+namespace compose::net::endpoint {
+
+namespace {
+
+// linux/netfilter.h's, which clashes with net/if.h's users only in old headers; named here for their one use.
+constexpr std::uint32_t kHookLocalOut = 3;
+
+/// Writes below /proc/sys/net of the current network namespace. The file may be missing (no IPv6 in this kernel).
+Result<void> write_sysctl(const std::string& name, std::string_view value) {
+  const std::string path = "/proc/sys/net/" + name;
+  const UniqueFd fd{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+  if (!fd.valid()) return os_error("open {}", path);
+  if (::write(fd.get(), value.data(), value.size()) < 0) return os_error("write \"{}\" to {}", value, path);
+  return {};
+}
+
+/// The same for settings that need not exist.
+void try_sysctl(const std::string& name, std::string_view value) { (void)write_sysctl(name, value).ok(); }
+
+ifinfomsg link_header(int index, bool up) {
+  ifinfomsg head{};
+  head.ifi_family = AF_UNSPEC;
+  head.ifi_index = index;
+  if (up) head.ifi_flags = head.ifi_change = IFF_UP;
+  return head;
+}
+
+Result<int> interface_index(const std::string& name) {
+  const unsigned index = ::if_nametoindex(name.c_str());
+  if (index == 0) return os_error("find the interface \"{}\"", name);
+  return static_cast<int>(index);
+}
+
+Result<std::string> mac_bytes(const std::string& text) {
+  std::string bytes;
+  for (const std::string& part : split(text, ':')) {
+    unsigned value = 0;
+    for (const char digit : part) {
+      const int number = digit >= '0' && digit <= '9'   ? digit - '0'
+                         : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
+                         : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10
+                                                        : -1;
+      if (number < 0 || part.size() != 2) return make_error(Errc::invalid, "\"{}\" is not a MAC address", text);
+      value = value * 16 + static_cast<unsigned>(number);
+    }
+    bytes.push_back(static_cast<char>(value));
+  }
+  if (bytes.size() != 6) return make_error(Errc::invalid, "\"{}\" is not a MAC address", text);
+  return bytes;
+}
+
+struct NetnsTarget {
+  std::uint16_t attribute;  // IFLA_NET_NS_PID or IFLA_NET_NS_FD
+  std::uint32_t value;
+};
+
+/// Attributes both kinds of device have inside the container.
+Result<void> add_inner_attributes(netlink::Batch& batch, const Attachment& attachment, NetnsTarget target) {
+  batch.text(IFLA_IFNAME, attachment.interface);
+  batch.u32(target.attribute, target.value);
+  if (!attachment.mac.empty() && attachment.kind != Attachment::Kind::ipvlan) {
+    TRY_ASSIGN(const std::string mac, mac_bytes(attachment.mac));
+    batch.attribute(IFLA_ADDRESS, mac);
+  }
+  if (attachment.mtu > 0) batch.u32(IFLA_MTU, static_cast<std::uint32_t>(attachment.mtu));
+  return {};
+}
+
+Result<void> add_veth(netlink::Batch& batch, const Attachment& attachment, int bridge, NetnsTarget target) {
+  batch.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, fmt::format("create the interface \"{}\"", attachment.host_interface));
+  batch.header(link_header(0, false));
+  batch.text(IFLA_IFNAME, attachment.host_interface);
+  batch.u32(IFLA_MASTER, static_cast<std::uint32_t>(bridge));
+  if (attachment.mtu > 0) batch.u32(IFLA_MTU, static_cast<std::uint32_t>(attachment.mtu));
+  const std::size_t info = batch.nest(IFLA_LINKINFO);
+  batch.text(IFLA_INFO_KIND, "veth");
+  const std::size_t data = batch.nest(IFLA_INFO_DATA);
+  const std::size_t peer = batch.nest(VETH_INFO_PEER);
+  batch.header(link_header(0, false));
+  TRY(add_inner_attributes(batch, attachment, target));
+  batch.end(peer);
+  batch.end(data);
+  batch.end(info);
+
+  // Up, as a port of the bridge, and without addresses of its own: a port that does no IPv6 takes no router
+  // advertisement (CVE-2020-13401) and costs no duplicate address detection.
+  batch.message(RTM_NEWLINK, 0, fmt::format("bring up the interface \"{}\"", attachment.host_interface));
+  batch.header(link_header(0, true));
+  batch.text(IFLA_IFNAME, attachment.host_interface);
+  const std::size_t families = batch.nest(IFLA_AF_SPEC);
+  const std::size_t inet6 = batch.nest(AF_INET6);
+  batch.u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+  batch.end(inet6);
+  batch.end(families);
+  if (attachment.hairpin) {
+    const std::size_t link_info = batch.nest(IFLA_LINKINFO);
+    batch.text(IFLA_INFO_SLAVE_KIND, "bridge");
+    const std::size_t port = batch.nest(IFLA_INFO_SLAVE_DATA);
+    batch.u8(IFLA_BRPORT_MODE, 1);
+    batch.end(port);
+    batch.end(link_info);
+  }
+  return {};
+}
+
+Result<void> add_vlan_device(netlink::Batch& batch, const Attachment& attachment, int parent, NetnsTarget target) {
+  const bool macvlan = attachment.kind == Attachment::Kind::macvlan;
+  batch.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL,
+                fmt::format("create the {} \"{}\" on \"{}\"", macvlan ? "macvlan" : "ipvlan", attachment.interface,
+                            attachment.bridge));
+  batch.header(link_header(0, false));
+  batch.u32(IFLA_LINK, static_cast<std::uint32_t>(parent));
+  TRY(add_inner_attributes(batch, attachment, target));
+  const std::size_t info = batch.nest(IFLA_LINKINFO);
+  batch.text(IFLA_INFO_KIND, macvlan ? "macvlan" : "ipvlan");
+  const std::size_t data = batch.nest(IFLA_INFO_DATA);
+  if (macvlan)
+    batch.u32(IFLA_MACVLAN_MODE, attachment.mode != 0 ? attachment.mode : std::uint32_t{MACVLAN_MODE_BRIDGE});
+  else
+    batch.u16(IFLA_IPVLAN_MODE, static_cast<std::uint16_t>(attachment.mode));
+  batch.end(data);
+  batch.end(info);
+  return {};
+}
+
+Result<void> create_for(const Attachment& attachment, NetnsTarget target) {
+  TRY_ASSIGN(const int master, interface_index(attachment.bridge));
+  netlink::Batch batch;
+  if (attachment.kind == Attachment::Kind::veth) {
+    TRY(add_veth(batch, attachment, master, target));
+  } else {
+    TRY(add_vlan_device(batch, attachment, master, target));
+  }
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_ROUTE));
+  auto outcome = socket.execute(batch);
+  if (!outcome.ok() && outcome.error().sys_errno() == EEXIST && attachment.kind == Attachment::Kind::veth) {
+    TRY(remove_pair(attachment));
+    outcome = socket.execute(batch);
+  }
+  return outcome;
+}
+
+struct ParsedAddress {
+  int family = AF_INET;
+  std::string bytes;
+  unsigned prefix = 0;
+};
+
+Result<ParsedAddress> parse_address(const std::string& text, bool with_prefix) {
+  const auto slash = with_prefix ? text.find('/') : text.size();
+  const std::string host = text.substr(0, slash);
+  ParsedAddress parsed;
+  char bytes[16];
+  if (inet_pton(AF_INET, host.c_str(), bytes) == 1) {
+    parsed.bytes.assign(bytes, 4);
+  } else if (inet_pton(AF_INET6, host.c_str(), bytes) == 1) {
+    parsed.family = AF_INET6;
+    parsed.bytes.assign(bytes, 16);
+  } else {
+    return make_error(Errc::invalid, "\"{}\" is not an IP address", host);
+  }
+  const auto width = static_cast<unsigned>(parsed.bytes.size() * 8);
+  parsed.prefix = width;
+  if (slash < text.size()) {
+    const auto length = parse_unsigned(std::string_view{text}.substr(slash + 1));
+    if (!length || *length > width) return make_error(Errc::invalid, "\"{}\" has no valid prefix length", text);
+    parsed.prefix = static_cast<unsigned>(*length);
+  }
+  return parsed;
+}
+
+Result<void> add_address(netlink::Batch& batch, const std::string& text, int index, const std::string& interface) {
+  TRY_ASSIGN(const ParsedAddress address, parse_address(text, true));
+  batch.message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, fmt::format("add {} to \"{}\"", text, interface));
+  ifaddrmsg head{};
+  head.ifa_family = static_cast<std::uint8_t>(address.family);
+  head.ifa_prefixlen = static_cast<std::uint8_t>(address.prefix);
+  // Addresses are ours to give, so duplicates cannot be: usable at once.
+  head.ifa_flags = address.family == AF_INET6 ? IFA_F_NODAD : 0;
+  head.ifa_index = static_cast<std::uint32_t>(index);
+  batch.header(head);
+  batch.attribute(IFA_LOCAL, address.bytes);
+  batch.attribute(IFA_ADDRESS, address.bytes);
+  if (address.family == AF_INET && address.prefix < 31) {
+    std::uint32_t broadcast = 0;
+    std::memcpy(&broadcast, address.bytes.data(), 4);
+    broadcast |= htonl(address.prefix == 0 ? ~0U : (1U << (32 - address.prefix)) - 1);
+    batch.attribute(IFA_BROADCAST, {reinterpret_cast<const char*>(&broadcast), 4});
+  }
+  return {};
+}
+
+Result<void> add_default_route(netlink::Batch& batch, const std::string& gateway, int index, const std::string& interface) {
+  rtmsg head{};
+  head.rtm_table = RT_TABLE_MAIN;
+  head.rtm_protocol = RTPROT_BOOT;
+  head.rtm_scope = RT_SCOPE_UNIVERSE;
+  head.rtm_type = RTN_UNICAST;
+  TRY_ASSIGN(const ParsedAddress address, parse_address(gateway, false));
+  head.rtm_family = static_cast<std::uint8_t>(address.family);
+  head.rtm_flags = RTNH_F_ONLINK;  // a gateway outside the subnet is the file's business
+  batch.message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE,
+                fmt::format("add the default route through {} on \"{}\"", gateway, interface));
+  batch.header(head);
+  batch.attribute(RTA_GATEWAY, address.bytes);
+  batch.u32(RTA_OIF, static_cast<std::uint32_t>(index));
+  return {};
+}
+
+bool has_ipv6(const Attachment& attachment) {
+  for (const std::string& address : attachment.addresses)
+    if (address.find(':') != std::string::npos) return true;
+  return false;
+}
+
+/// Settings of one interface that must stand before it comes up.
+void prepare_interface(const Attachment& attachment) {
+  const std::string ipv6 = "ipv6/conf/" + attachment.interface + "/";
+  if (!has_ipv6(attachment)) {
+    try_sysctl(ipv6 + "disable_ipv6", "1");
+    return;
+  }
+  try_sysctl(ipv6 + "disable_ipv6", "0");
+  try_sysctl(ipv6 + "accept_ra", "0");
+  try_sysctl(ipv6 + "accept_dad", "0");  // the link-local address, too, works at once
+}
+
+Result<void> apply_sysctls(const Attachment& attachment) {
+  for (const auto& [name, value] : attachment.sysctls) {
+    std::string path = name;
+    // Dots separate, but an interface's name may have dots of its own: the file says IFNAME for it.
+    for (char& letter : path)
+      if (letter == '.') letter = '/';
+    if (const auto place = path.find("IFNAME"); place != std::string::npos) path.replace(place, 6, attachment.interface);
+    if (path.find("..") != std::string::npos || path.starts_with('/'))
+      return make_error(Errc::invalid, "\"{}\" is not the name of a network setting", name);
+    TRY(write_sysctl(path, value));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> create_pair(const Attachment& attachment, pid_t container) {
+  return create_for(attachment, {IFLA_NET_NS_PID, static_cast<std::uint32_t>(container)});
+}
+
+Result<void> create_pair_in(const Attachment& attachment, int netns_fd) {
+  return create_for(attachment, {IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns_fd)});
+}
+
+Result<void> remove_pair(const Attachment& attachment) {
+  if (attachment.kind != Attachment::Kind::veth) return {};
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_ROUTE));
+  netlink::Batch batch;
+  batch.message(RTM_DELLINK, 0, fmt::format("remove the interface \"{}\"", attachment.host_interface));
+  batch.header(link_header(0, false));
+  batch.text(IFLA_IFNAME, attachment.host_interface);
+  auto outcome = socket.execute(batch);
+  if (!outcome.ok() && outcome.error().sys_errno() == ENODEV) return {};
+  return outcome;
+}
+
+Result<void> configure(std::span<const Attachment> attachments) {
+  netlink::Batch batch;
+  constexpr int kLoopbackIndex = 1;
+  batch.message(RTM_NEWLINK, 0, "bring up the loopback interface");
+  batch.header(link_header(kLoopbackIndex, true));
+  for (const Attachment& attachment : attachments) {
+    TRY_ASSIGN(const int index, interface_index(attachment.interface));
+    prepare_interface(attachment);
+    batch.message(RTM_NEWLINK, 0, fmt::format("bring up the interface \"{}\"", attachment.interface));
+    batch.header(link_header(index, true));
+    for (const std::string& address : attachment.addresses) TRY(add_address(batch, address, index, attachment.interface));
+    if (attachment.default_route4 && !attachment.gateway4.empty())
+      TRY(add_default_route(batch, attachment.gateway4, index, attachment.interface));
+    if (attachment.default_route6 && !attachment.gateway6.empty())
+      TRY(add_default_route(batch, attachment.gateway6, index, attachment.interface));
+  }
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_ROUTE));
+  TRY(socket.execute(batch));
+  TRY(write_sysctl("ipv4/ip_unprivileged_port_start", "0"));
+  try_sysctl("ipv4/ping_group_range", "0 2147483647");
+  for (const Attachment& attachment : attachments) TRY(apply_sysctls(attachment));
+  return {};
+}
+
+namespace {
+
+constexpr std::uint8_t kTcp = 6, kUdp = 17;
+constexpr std::uint16_t kDnsPort = 53;
+
+Result<UniqueFd> open_socket(int type, std::uint16_t& port) {
+  UniqueFd fd{::socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  if (!fd.valid()) return os_error("open a resolver socket");
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(0x7f00000b);  // 127.0.0.11
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return os_error("bind a resolver socket to 127.0.0.11");
+  constexpr int kBacklog = 64;
+  if (type == SOCK_STREAM && ::listen(fd.get(), kBacklog) != 0) return os_error("listen for DNS over TCP");
+  socklen_t size = sizeof address;
+  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
+    return os_error("read a resolver socket's port");
+  port = ntohs(address.sin_port);
+  return fd;
+}
+
+/// To 127.0.0.11 port 53 → `port`, and from `port` back to 53. Both happen as the packet is sent, since on the loopback
+/// every packet is.
+void add_rewrites(std::vector<nft::Rule>& rules, std::uint8_t protocol, std::uint16_t port) {
+  const std::string_view resolver{"\x7f\0\0\x0b", 4};
+  rules.push_back(
+      nft::Rule{}.ip_destination(resolver, "127.0.0.11").l4proto(protocol).port_is(kDnsPort).set_port(protocol, port));
+  rules.push_back(nft::Rule{}
+                      .ip_destination(resolver, "127.0.0.11", true)
+                      .l4proto(protocol)
+                      .port_is(port, true)
+                      .set_port(protocol, kDnsPort, true));
+}
+
+}  // namespace
+
+Result<ResolverSockets> open_resolver() {
+  ResolverSockets sockets;
+  std::uint16_t udp_port = 0, tcp_port = 0;
+  TRY_ASSIGN(sockets.udp, open_socket(SOCK_DGRAM, udp_port));
+  TRY_ASSIGN(sockets.tcp, open_socket(SOCK_STREAM, tcp_port));
+
+  constexpr std::int32_t kMangle = -150;
+  nft::Chain chain{"output", nft::Hook{"filter", kHookLocalOut, kMangle}, {}};
+  add_rewrites(chain.rules, kUdp, udp_port);
+  add_rewrites(chain.rules, kTcp, tcp_port);
+  nft::Table table;
+  table.family = nft::Family::ip;
+  table.name = "compose_resolver";
+  table.chains.push_back(std::move(chain));
+  nft::Transaction transaction;
+  transaction.add_table(table);
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
+  TRY(transaction.commit(socket));
+  return sockets;
+}
+
+}  // namespace compose::net::endpoint
