@@ -1,0 +1,145 @@
+"""Drives the compose program under test.
+
+The program is the one COMPOSE names, or the release build. Every test run has roots of its own, so that an installed
+compose and its projects are not touched.
+"""
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+import machine
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAM = os.environ.get("COMPOSE", os.path.join(TOP, "build/release/src/cli/compose"))
+# The harness can be tried out with Docker Compose; what only our own program promises is left out then.
+PEER = os.environ.get("COMPOSE_IS_PEER") == "1"
+
+
+class Workspace:
+    """The folders of one run of the tests."""
+
+    def __init__(self):
+        # Not in /tmp: overlayfs wants a disk, and a tmpfs may be too small for the images.
+        self.directory = tempfile.mkdtemp(prefix="compose-e2e-", dir=os.environ.get("E2E_WORK", "/var/tmp"))
+        self.state_root = os.path.join(self.directory, "root")
+        # Short, since it begins the names of sockets (unix(7): 108 bytes).
+        self.run_root = tempfile.mkdtemp(prefix="ce-", dir="/run")
+        self.environment = {**os.environ, "COMPOSE_ROOT": self.state_root, "COMPOSE_RUN_ROOT": self.run_root,
+                            "LC_ALL": "C.UTF-8"}
+        for name in ("COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES"):
+            self.environment.pop(name, None)
+
+    def run(self, *arguments, **options):
+        return run([PROGRAM, *arguments], env=self.environment, **options)
+
+    def snapshot(self):
+        return machine.Snapshot(self.state_root, self.run_root)
+
+    def folder(self, name):
+        path = os.path.join(self.directory, name)
+        os.makedirs(path, exist_ok=True)
+        return path
+
+    def remove(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+        shutil.rmtree(self.run_root, ignore_errors=True)
+
+
+class CommandFailed(AssertionError):
+    pass
+
+
+def run(command, check=True, timeout=180, **options):
+    """Runs a command and keeps what it says; a failure shows all of it."""
+    options.setdefault("stdin", subprocess.DEVNULL)
+    begin = time.monotonic()
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+                              timeout=timeout, **options)
+    except subprocess.TimeoutExpired as late:
+        raise CommandFailed(f"{' '.join(command)}: not done after {timeout} s\n{_text(late.stdout)}\n"
+                            f"{_text(late.stderr)}") from None
+    if PEER:  # it erases lines it never wrote, also in a pipe
+        done.stdout = done.stdout.replace("\x1b[2K", "")
+    done.seconds = time.monotonic() - begin
+    if check and done.returncode != 0:
+        raise CommandFailed(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def _text(data):
+    return data.decode("utf-8", "replace") if isinstance(data, bytes) else data or ""
+
+
+class Project:
+    """One compose project in a folder of its own."""
+
+    def __init__(self, workspace, name, directory, files=(), environment=None):
+        self.workspace, self.name, self.directory = workspace, name, directory
+        self.options = ["-p", name]
+        for file in files:
+            self.options += ["-f", file]
+        self.environment = {**workspace.environment, **(environment or {})}
+
+    @classmethod
+    def of_text(cls, workspace, name, text, **options):
+        directory = workspace.folder(name)
+        with open(os.path.join(directory, "compose.yaml"), "w", encoding="utf-8") as file:
+            file.write(text)
+        return cls(workspace, name, directory, **options)
+
+    def run(self, *arguments, **options):
+        return run([PROGRAM, *self.options, *arguments], cwd=self.directory, env=self.environment, **options)
+
+    def popen(self, *arguments, **options):
+        options.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.Popen([PROGRAM, *self.options, *arguments], cwd=self.directory, env=self.environment,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+    def up(self, *arguments, **options):
+        return self.run("up", "-d", *arguments, **options)
+
+    def down(self, *arguments, **options):
+        return self.run("down", *arguments, **options)
+
+    def exec(self, service, *command, **options):
+        return self.run("exec", "-T", service, *command, **options)
+
+    def containers(self):
+        """What "ps" says, by name of the container."""
+        lines = self.run("ps", "--all", "--format", "json").stdout.splitlines()
+        found = [json.loads(line) for line in lines if line.strip()]
+        if len(found) == 1 and isinstance(found[0], list):
+            found = found[0]
+        return {entry["Name"]: entry for entry in found}
+
+    def container(self, service, number=1):
+        return self.containers()[f"{self.name}-{service}-{number}"]
+
+    def pid(self, service):
+        """The pid, on the host, of the service's first process."""
+        return machine.first_process(self.container(service)["ID"])
+
+    def supervisors(self):
+        """pid of each process that supervises this project."""
+        found = []
+        for pid in machine.processes_of((self.workspace.state_root, self.workspace.run_root)):
+            words = machine.command_line(pid).split()
+            if "supervise" in words and self.name in words:
+                found.append(pid)
+        return found
+
+
+def wait_until(condition, seconds=30, what="the condition", every=0.05):
+    """Looks until the condition holds; its value is returned."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() >= end:
+            raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(every)

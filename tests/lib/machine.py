@@ -1,0 +1,177 @@
+"""What is on this machine that could be ours: taken before and after a test, the difference is what was left behind.
+
+Only what can be told to be ours is looked at (programs named compose*, our cgroup, bridges and veths by their names,
+tables of ours, paths under the test's own roots), so that other work on the machine does not disturb a test.
+"""
+import json
+import os
+import re
+import subprocess
+
+OUR_LINKS = re.compile(r"^(br-[0-9a-f]{12}|vc[0-9a-f]{8,}[a-z]?)$")
+SYSCTLS = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/all/route_localnet",
+           "net/ipv4/conf/lo/route_localnet", "net/bridge/bridge-nf-call-iptables")
+# Kept over a "down": what can be used again, by any project.
+KEPT = re.compile(r"^(images|layers|cache|blobs|build)(/|$)")
+
+
+def read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def process_ids():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def environment(pid):
+    return dict(item.split("=", 1) for item in read(f"/proc/{pid}/environ").split("\0") if "=" in item)
+
+
+def command_line(pid):
+    return read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+
+
+def _program(pid):
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe")).removesuffix(" (deleted)")
+    except OSError:
+        return ""
+
+
+def _is_zombie(pid):
+    # The name may hold blanks and brackets; the state follows the last bracket.
+    return read(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1] in (["Z"], ["X"], [])
+
+
+def processes_of(roots):
+    """Processes that are our programs working on these roots, or that sit in a container of ours."""
+    run_root = roots[1]
+    found = {}
+    for pid in process_ids():
+        if _is_zombie(pid):
+            continue
+        ours = re.match(r"^(docker-)?compose(-runtime|-monitor)?$", _program(pid))
+        if ours and (environment(pid).get("COMPOSE_RUN_ROOT") == run_root or run_root in command_line(pid)):
+            found[pid] = command_line(pid)
+    for path in cgroups():
+        for pid in read(os.path.join(path, "cgroup.procs")).split():
+            found[int(pid)] = f"{command_line(int(pid))} in {path}"
+    return found
+
+
+def cgroup_mounts():
+    for line in read("/proc/self/mountinfo").splitlines():
+        before, _, after = line.partition(" - ")
+        if after.split()[0] in ("cgroup", "cgroup2"):
+            yield before.split()[4]
+
+
+def cgroups():
+    """Folders below /compose in any cgroup hierarchy. /compose itself is shared by all projects of the machine."""
+    found = []
+    for mount in cgroup_mounts():
+        for folder, names, _ in os.walk(os.path.join(mount, "compose")):
+            found += [os.path.join(folder, name) for name in names]
+    return found
+
+
+def cgroup_of(container_id):
+    """The folders of one container, whoever made it."""
+    found = []
+    for mount in cgroup_mounts():
+        for folder, names, _ in os.walk(mount):
+            found += [os.path.join(folder, name) for name in names if name.startswith(container_id)]
+    return found
+
+
+def first_process(container_id):
+    """The pid on the host of process 1 of a container."""
+    for path in cgroup_of(container_id):
+        for pid in read(os.path.join(path, "cgroup.procs")).split():
+            identifiers = re.search(r"^NSpid:(.*)$", read(f"/proc/{pid}/status"), re.M)
+            if identifiers and identifiers.group(1).split()[-1] == "1":
+                return int(pid)
+    return None
+
+
+def start_time(pid):
+    fields = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return fields[19] if len(fields) > 19 else None
+
+
+def links():
+    names = os.listdir("/sys/class/net")
+    return [name for name in names if OUR_LINKS.match(name)]
+
+
+def firewall():
+    """Rules in tables that carry our name, one line each."""
+    try:
+        listing = subprocess.run(["nft", "-j", "list", "ruleset"], capture_output=True, text=True, timeout=20)
+        entries = json.loads(listing.stdout or "{}").get("nftables", [])
+    except (OSError, ValueError):
+        return []
+    found = []
+    for entry in entries:
+        for kind, value in entry.items():
+            table = value.get("table", value.get("name", "")) if isinstance(value, dict) else ""
+            if "compose" in table:
+                value.pop("handle", None)
+                found.append(f"{kind} {json.dumps(value, sort_keys=True)}")
+    return found
+
+
+def mounts(roots):
+    return [line for line in read("/proc/self/mountinfo").splitlines() if any(root in line for root in roots)]
+
+
+def namespaces():
+    return [os.path.join(folder, name) for folder in ("/run/netns", "/run/compose/netns") if os.path.isdir(folder)
+            for name in os.listdir(folder)]
+
+
+def files(roots):
+    found = []
+    for number, root in enumerate(roots):
+        for folder, names, others in os.walk(root):
+            for name in names + others:
+                path = os.path.join(folder, name)
+                relative = os.path.relpath(path, root)
+                if number == 0 and KEPT.match(relative):
+                    continue
+                # A folder alone is a place for things, not a thing: only those a project is named by count.
+                if name in names and "/" not in relative:
+                    continue
+                found.append(path)
+    return found
+
+
+class Snapshot:
+    """Everything of ours on the machine at one moment."""
+
+    def __init__(self, state_root, run_root):
+        self.roots = (state_root, run_root)
+        self.found = {
+            "process": {f"{pid} {line}" for pid, line in processes_of(self.roots).items()},
+            "mount": set(mounts(self.roots)),
+            "cgroup": set(cgroups()),
+            "link": set(links()),
+            "firewall": set(firewall()),
+            "network namespace": set(namespaces()),
+            "file": set(files(self.roots)),
+            "setting": {f"{name} = {read('/proc/sys/' + name).strip()}" for name in SYSCTLS
+                        if os.path.exists("/proc/sys/" + name)},
+        }
+
+    def left_behind(self, before, ignore=None):
+        """Lines for what is here now and was not before."""
+        lines = []
+        for kind, now in self.found.items():
+            for item in sorted(now - before.found[kind]):
+                if not (ignore and re.search(ignore, item)):
+                    lines.append(f"{kind}: {item}")
+        return lines
