@@ -86,7 +86,8 @@ Result<void> add_inner_attributes(netlink::Batch& batch, const Attachment& attac
 }
 
 Result<void> add_veth(netlink::Batch& batch, const Attachment& attachment, int bridge, NetnsTarget target) {
-  batch.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, fmt::format("create the interface \"{}\"", attachment.host_interface));
+  batch.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL,
+                fmt::format("create the interface \"{}\"", attachment.host_interface));
   batch.header(link_header(0, false));
   batch.text(IFLA_IFNAME, attachment.host_interface);
   batch.u32(IFLA_MASTER, static_cast<std::uint32_t>(bridge));
@@ -209,7 +210,8 @@ Result<void> add_address(netlink::Batch& batch, const std::string& text, int ind
   return {};
 }
 
-Result<void> add_default_route(netlink::Batch& batch, const std::string& gateway, int index, const std::string& interface) {
+Result<void> add_default_route(netlink::Batch& batch, const std::string& gateway, int index,
+                               const std::string& interface) {
   rtmsg head{};
   head.rtm_table = RT_TABLE_MAIN;
   head.rtm_protocol = RTPROT_BOOT;
@@ -250,7 +252,8 @@ Result<void> apply_sysctls(const Attachment& attachment) {
     // Dots separate, but an interface's name may have dots of its own: the file says IFNAME for it.
     for (char& letter : path)
       if (letter == '.') letter = '/';
-    if (const auto place = path.find("IFNAME"); place != std::string::npos) path.replace(place, 6, attachment.interface);
+    if (const auto place = path.find("IFNAME"); place != std::string::npos)
+      path.replace(place, 6, attachment.interface);
     if (path.find("..") != std::string::npos || path.starts_with('/'))
       return make_error(Errc::invalid, "\"{}\" is not the name of a network setting", name);
     TRY(write_sysctl(path, value));
@@ -290,7 +293,8 @@ Result<void> configure(std::span<const Attachment> attachments) {
     prepare_interface(attachment);
     batch.message(RTM_NEWLINK, 0, fmt::format("bring up the interface \"{}\"", attachment.interface));
     batch.header(link_header(index, true));
-    for (const std::string& address : attachment.addresses) TRY(add_address(batch, address, index, attachment.interface));
+    for (const std::string& address : attachment.addresses)
+      TRY(add_address(batch, address, index, attachment.interface));
     if (attachment.default_route4 && !attachment.gateway4.empty())
       TRY(add_default_route(batch, attachment.gateway4, index, attachment.interface));
     if (attachment.default_route6 && !attachment.gateway6.empty())
@@ -326,17 +330,21 @@ Result<UniqueFd> open_socket(int type, std::uint16_t& port) {
   return fd;
 }
 
-/// To 127.0.0.11 port 53 → `port`, and from `port` back to 53. Both happen as the packet is sent, since on the loopback
-/// every packet is.
-void add_rewrites(std::vector<nft::Rule>& rules, std::uint8_t protocol, std::uint16_t port) {
+/// The rules that make `port` of 127.0.0.11 look like port 53. On the loopback every packet is sent, so the hook of
+/// outgoing packets sees both directions: the way there is rewritten before connection tracking (-200) looks at it, the
+/// way back after it, so that a container with rules of its own sees one ordinary connection.
+struct Rewrite {
+  nft::Rule there, back;
+};
+Rewrite rewrite(std::uint8_t protocol, std::uint16_t port) {
   const std::string_view resolver{"\x7f\0\0\x0b", 4};
-  rules.push_back(
-      nft::Rule{}.ip_destination(resolver, "127.0.0.11").l4proto(protocol).port_is(kDnsPort).set_port(protocol, port));
-  rules.push_back(nft::Rule{}
-                      .ip_destination(resolver, "127.0.0.11", true)
-                      .l4proto(protocol)
-                      .port_is(port, true)
-                      .set_port(protocol, kDnsPort, true));
+  Rewrite rules;
+  rules.there.ip_destination(resolver, "127.0.0.11").l4proto(protocol).port_is(kDnsPort).set_port(protocol, port);
+  rules.back.ip_destination(resolver, "127.0.0.11", true)
+      .l4proto(protocol)
+      .port_is(port, true)
+      .set_port(protocol, kDnsPort, true);
+  return rules;
 }
 
 }  // namespace
@@ -347,14 +355,13 @@ Result<ResolverSockets> open_resolver() {
   TRY_ASSIGN(sockets.udp, open_socket(SOCK_DGRAM, udp_port));
   TRY_ASSIGN(sockets.tcp, open_socket(SOCK_STREAM, tcp_port));
 
-  constexpr std::int32_t kMangle = -150;
-  nft::Chain chain{"output", nft::Hook{"filter", kHookLocalOut, kMangle}, {}};
-  add_rewrites(chain.rules, kUdp, udp_port);
-  add_rewrites(chain.rules, kTcp, tcp_port);
+  const Rewrite udp = rewrite(kUdp, udp_port), tcp = rewrite(kTcp, tcp_port);
+  constexpr std::int32_t kRaw = -300, kLast = 300;
   nft::Table table;
   table.family = nft::Family::ip;
   table.name = "compose_resolver";
-  table.chains.push_back(std::move(chain));
+  table.chains = {{"there", nft::Hook{"filter", kHookLocalOut, kRaw}, {udp.there, tcp.there}},
+                  {"back", nft::Hook{"filter", kHookLocalOut, kLast}, {udp.back, tcp.back}}};
   nft::Transaction transaction;
   transaction.add_table(table);
   TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));

@@ -10,7 +10,9 @@
 namespace compose::net::netlink {
 
 namespace {
-constexpr std::size_t aligned(std::size_t size) { return (size + NLMSG_ALIGNTO - 1) & ~(std::size_t{NLMSG_ALIGNTO} - 1); }
+constexpr std::size_t aligned(std::size_t size) {
+  return (size + NLMSG_ALIGNTO - 1) & ~(std::size_t{NLMSG_ALIGNTO} - 1);
+}
 constexpr std::size_t kReceiveBuffer = 64 * 1024;
 }  // namespace
 
@@ -207,21 +209,22 @@ Result<void> Socket::query(Batch& batch, const std::function<void(const Reply&)>
   while (!done) {
     const ssize_t got = retry_eintr([&] { return ::recv(fd_.get(), buffer.data(), buffer.size(), 0); });
     if (got < 0) return os_error("receive a netlink reply");
-    for_each_message({buffer.data(), static_cast<std::size_t>(got)}, [&](const nlmsghdr& head, std::string_view message) {
-      if (head.nlmsg_type == NLMSG_ERROR) {
-        const int code = error_code(message);
-        if (code != 0) outcome = failure_of(head, message, code, batch.labels());
-        done = true;
-        return false;
-      }
-      if (head.nlmsg_type == NLMSG_DONE) {
-        done = true;
-        return false;
-      }
-      visit({head.nlmsg_type, message.substr(sizeof(nlmsghdr))});
-      if ((head.nlmsg_flags & NLM_F_MULTI) == 0) done = true;
-      return !done;
-    });
+    for_each_message({buffer.data(), static_cast<std::size_t>(got)},
+                     [&](const nlmsghdr& head, std::string_view message) {
+                       if (head.nlmsg_type == NLMSG_ERROR) {
+                         const int code = error_code(message);
+                         if (code != 0) outcome = failure_of(head, message, code, batch.labels());
+                         done = true;
+                         return false;
+                       }
+                       if (head.nlmsg_type == NLMSG_DONE) {
+                         done = true;
+                         return false;
+                       }
+                       visit({head.nlmsg_type, message.substr(sizeof(nlmsghdr))});
+                       if ((head.nlmsg_flags & NLM_F_MULTI) == 0) done = true;
+                       return !done;
+                     });
   }
   return outcome;
 }

@@ -13,7 +13,8 @@
 
 namespace compose::net::netlink {
 
-/// Requests one after the other in one buffer. Every message has a label, which an error of the kernel is reported with.
+/// Requests one after the other in one buffer. Every message has a label, which an error of the kernel is reported
+/// with.
 class Batch {
  public:
   /// Starts a message; the one before is complete. `flags` besides NLM_F_REQUEST.

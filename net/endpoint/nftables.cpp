@@ -15,8 +15,8 @@ namespace compose::net::nft {
 
 namespace {
 
-constexpr std::uint32_t kReg = NFT_REG_1;           // 16 bytes: a single value
-constexpr std::uint32_t kConcat = NFT_REG32_00;     // 4 bytes each: concatenations start here
+constexpr std::uint32_t kReg = NFT_REG_1;        // 16 bytes: a single value
+constexpr std::uint32_t kConcat = NFT_REG32_00;  // 4 bytes each: concatenations start here
 constexpr std::uint32_t kOffsetSource4 = 12, kOffsetDestination4 = 16, kOffsetDestination6 = 24;
 
 std::string_view bytes_of(const auto& value) { return {reinterpret_cast<const char*>(&value), sizeof value}; }
@@ -34,12 +34,18 @@ std::string port_bytes(std::uint16_t port) {
 
 std::string_view type_name(Type type) {
   switch (type) {
-    case Type::ipv4_addr: return "ipv4_addr";
-    case Type::ipv6_addr: return "ipv6_addr";
-    case Type::inet_proto: return "inet_proto";
-    case Type::inet_service: return "inet_service";
-    case Type::mark: return "mark";
-    case Type::ifname: return "ifname";
+    case Type::ipv4_addr:
+      return "ipv4_addr";
+    case Type::ipv6_addr:
+      return "ipv6_addr";
+    case Type::inet_proto:
+      return "inet_proto";
+    case Type::inet_service:
+      return "inet_service";
+    case Type::mark:
+      return "mark";
+    case Type::ifname:
+      return "ifname";
   }
   return "?";
 }
@@ -47,8 +53,10 @@ std::string_view type_name(Type type) {
 std::uint32_t type_size(Type type) {
   switch (type) {
     case Type::ipv6_addr:
-    case Type::ifname: return 16;
-    default: return 4;
+    case Type::ifname:
+      return 16;
+    default:
+      return 4;
   }
 }
 
@@ -370,7 +378,8 @@ std::string to_text(const Table& table) {
   for (const Chain& chain : table.chains) {
     text += fmt::format("  chain {} {{\n", chain.name);
     if (chain.hook)
-      text += fmt::format("    type {} hook {} priority {}\n", chain.hook->type, chain.hook->number, chain.hook->priority);
+      text +=
+          fmt::format("    type {} hook {} priority {}\n", chain.hook->type, chain.hook->number, chain.hook->priority);
     for (const Rule& rule : chain.rules) text += "    " + rule.text() + "\n";
     text += "  }\n";
   }
@@ -403,7 +412,8 @@ void Transaction::begin(std::uint16_t type, std::uint16_t flags, Family family, 
 }
 
 void Transaction::add_table(const Table& table) {
-  begin(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, table.family, fmt::format("add the nf_tables table {}", table.name));
+  begin(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, table.family,
+        fmt::format("add the nf_tables table {}", table.name));
   batch_.text(NFTA_TABLE_NAME, table.name);
   for (const Set& set : table.sets) {
     begin(NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL, table.family, fmt::format("add the nf_tables set {}", set.name));
@@ -419,7 +429,8 @@ void Transaction::add_table(const Table& table) {
     batch_.be32(NFTA_SET_ID, next_set_id_++);
   }
   for (const Chain& chain : table.chains) {
-    begin(NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL, table.family, fmt::format("add the nf_tables chain {}", chain.name));
+    begin(NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL, table.family,
+          fmt::format("add the nf_tables chain {}", chain.name));
     batch_.text(NFTA_CHAIN_TABLE, table.name);
     batch_.text(NFTA_CHAIN_NAME, chain.name);
     if (chain.hook) {
@@ -500,7 +511,8 @@ std::string comment_of(std::string_view data) {
 
 void Transaction::append_rule(Family family, const std::string& table, const std::string& chain, const Rule& rule,
                               std::string_view comment) {
-  begin(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, family, fmt::format("add the nf_tables rule \"{}\"", rule.text()));
+  begin(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, family,
+        fmt::format("add the nf_tables rule \"{}\"", rule.text()));
   batch_.text(NFTA_RULE_TABLE, table);
   batch_.text(NFTA_RULE_CHAIN, chain);
   batch_.attribute(NFTA_RULE_EXPRESSIONS | NLA_F_NESTED, rule.expressions());

@@ -15,7 +15,14 @@ namespace compose::net::nft {
 enum class Family : std::uint8_t { inet = 1, ip = 2, ip6 = 10 };  // NFPROTO_*
 
 /// Data types of set keys as nft(8) knows them; a concatenation is a list.
-enum class Type : std::uint8_t { ipv4_addr = 7, ipv6_addr = 8, inet_proto = 12, inet_service = 13, mark = 19, ifname = 41 };
+enum class Type : std::uint8_t {
+  ipv4_addr = 7,
+  ipv6_addr = 8,
+  inet_proto = 12,
+  inet_service = 13,
+  mark = 19,
+  ifname = 41
+};
 
 /// Bytes of a key or a value: parts in network order, each padded to four bytes.
 class Key {
