@@ -30,10 +30,10 @@ struct CreateInput {
   std::string name;
   int number = 1;
   /// target path -> volume name, from the container this one replaces (plan::Op::anonymous_volumes)
-  std::map<std::string, std::string> anonymous_volumes;
+  std::map<std::string, std::string> anonymous_volumes{};
   /// Containers of the services in volumes_from, by service name: their id.
-  std::map<std::string, std::string> volumes_from;
-  std::map<std::string, std::string> labels;  ///< of the container, image's and compose's included
+  std::map<std::string, std::string> volumes_from{};
+  std::map<std::string, std::string> labels{};  ///< of the container, image's and compose's included
 };
 
 struct Created {
@@ -50,13 +50,13 @@ struct StartInput {
   std::string project;
   std::string id;
   /// The container's own addresses (without prefix length), for /etc/hosts; first network first.
-  std::vector<std::string> addresses;
+  std::vector<std::string> addresses{};
   /// "network", "ipc", "pid" -> /proc/PID/ns/… of the container it joins (network_mode: service:… and the like)
-  std::map<std::string, std::string> namespaces;
+  std::map<std::string, std::string> namespaces{};
   /// The container whose network it joins: its hosts, hostname and resolv.conf are used. "" = its own.
-  std::string network_container;
+  std::string network_container{};
   /// What "host-gateway" in extra_hosts stands for: the gateway of its first network.
-  std::string host_gateway;
+  std::string host_gateway{};
 };
 
 /// What is to be launched; the spec of create_container with what only a start knows. Also makes <run dir>/rootfs.

@@ -29,11 +29,15 @@ struct HostInfo {
   int kernel_major = 6, kernel_minor = 1;
   int possible_cpus = 0;            ///< with a thermal_throttle directory to mask: cpu0 … cpuN-1
   int last_capability = 40;         ///< /proc/sys/kernel/cap_last_cap
-  std::uint64_t memory = 0;         ///< bytes; 0 = unknown
+  std::string hostname;             ///< for `network_mode: host`
   std::vector<HostDevice> devices;  ///< every node below /dev; needed for `privileged` only
 };
 /// Reads them (with the devices only when asked).
 Result<HostInfo> probe_host(bool with_devices);
+
+/// The node at a host path (symbolic links followed), or all nodes below it when it is a directory; empty when there
+/// is nothing of the kind.
+std::vector<HostDevice> find_devices(const std::string& path);
 
 struct SpecInput {
   const model::Service& service;
@@ -46,12 +50,11 @@ struct SpecInput {
   std::string run_dir;  ///< holds hosts, hostname and resolv.conf
   std::string cgroup;   ///< "/compose/<project>/<id>"; the service's cgroup_parent replaces "/compose/<project>"
   /// Volumes, binds, secrets and configs, tmpfs of `volumes`, in any order: sorted here by depth of their target.
-  std::vector<runtime::spec::Mount> mounts;
+  std::vector<runtime::spec::Mount> mounts{};
   /// `devices` and blkio_config: host path -> its node, or all nodes below it.
-  std::map<std::string, std::vector<HostDevice>> host_devices;
-  std::vector<std::uint32_t> additional_gids;  ///< group_add, resolved
-  std::optional<std::string> seccomp_profile;  ///< text of the file that security_opt names
-  std::map<std::string, std::string> labels;   ///< become annotations
+  std::map<std::string, std::vector<HostDevice>> host_devices{};
+  std::vector<std::uint32_t> additional_gids{};  ///< group_add, resolved
+  std::optional<std::string> seccomp_profile{};  ///< text of the file that security_opt names
 };
 
 /// Errc::invalid names the attribute: `cap_add: unknown capability "FOO"`, `ulimits.nofile: …`. Namespaces that come
