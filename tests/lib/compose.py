@@ -15,7 +15,13 @@ import machine
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.environ.get("COMPOSE", os.path.join(TOP, "build/release/src/cli/compose"))
 # The harness can be tried out with Docker Compose; what only our own program promises is left out then.
+# A factor on all waiting, for machines that are emulated.
+SLOW = float(os.environ.get("E2E_SLOW", "1"))
 PEER = os.environ.get("COMPOSE_IS_PEER") == "1"
+
+
+# None of our programs may call another engine; these would tell.
+OTHER_ENGINES = ("docker", "dockerd", "podman", "runc", "crun", "containerd", "nerdctl", "buildah", "skopeo")
 
 
 class Workspace:
@@ -27,7 +33,14 @@ class Workspace:
         self.state_root = os.path.join(self.directory, "root")
         # Short, since it begins the names of sockets (unix(7): 108 bytes).
         self.run_root = tempfile.mkdtemp(prefix="ce-", dir="/run")
-        self.environment = {**os.environ, "COMPOSE_ROOT": self.state_root, "COMPOSE_RUN_ROOT": self.run_root,
+        self.calls = os.path.join(self.directory, "calls-of-other-engines")
+        traps = self.folder("traps")
+        for name in OTHER_ENGINES:
+            path = os.path.join(traps, name)
+            with open(path, "w", encoding="ascii") as file:
+                file.write(f'#!/bin/sh\necho "$0 $*" >> {self.calls}\nexit 1\n')
+            os.chmod(path, 0o755)
+        self.environment = {**os.environ, "PATH": f"{traps}:{os.environ['PATH']}", "COMPOSE_ROOT": self.state_root, "COMPOSE_RUN_ROOT": self.run_root,
                             "LC_ALL": "C.UTF-8"}
         for name in ("COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES"):
             self.environment.pop(name, None)
@@ -58,9 +71,9 @@ def run(command, check=True, timeout=180, **options):
     begin = time.monotonic()
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
-                              timeout=timeout, **options)
+                              timeout=timeout * SLOW, **options)
     except subprocess.TimeoutExpired as late:
-        raise CommandFailed(f"{' '.join(command)}: not done after {timeout} s\n{_text(late.stdout)}\n"
+        raise CommandFailed(f"{' '.join(command)}: not done after {timeout * SLOW:.0f} s\n{_text(late.stdout)}\n"
                             f"{_text(late.stderr)}") from None
     if PEER:  # it erases lines it never wrote, also in a pipe
         done.stdout = done.stdout.replace("\x1b[2K", "")
@@ -79,6 +92,7 @@ class Project:
 
     def __init__(self, workspace, name, directory, files=(), environment=None):
         self.workspace, self.name, self.directory = workspace, name, directory
+        self.program = PROGRAM
         self.options = ["-p", name]
         for file in files:
             self.options += ["-f", file]
@@ -92,11 +106,11 @@ class Project:
         return cls(workspace, name, directory, **options)
 
     def run(self, *arguments, **options):
-        return run([PROGRAM, *self.options, *arguments], cwd=self.directory, env=self.environment, **options)
+        return run([self.program, *self.options, *arguments], cwd=self.directory, env=self.environment, **options)
 
     def popen(self, *arguments, **options):
         options.setdefault("stdin", subprocess.DEVNULL)
-        return subprocess.Popen([PROGRAM, *self.options, *arguments], cwd=self.directory, env=self.environment,
+        return subprocess.Popen([self.program, *self.options, *arguments], cwd=self.directory, env=self.environment,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
     def up(self, *arguments, **options):
@@ -135,7 +149,7 @@ class Project:
 
 def wait_until(condition, seconds=30, what="the condition", every=0.05):
     """Looks until the condition holds; its value is returned."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * SLOW
     while True:
         value = condition()
         if value:

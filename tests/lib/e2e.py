@@ -4,6 +4,7 @@ import unittest
 
 import compose
 import images
+import machine
 
 
 _workspace = None
@@ -42,6 +43,11 @@ def needs_our_own(test):
 class TestCase(unittest.TestCase):
     """Tests of one class run in the order of their names and share what setUpClass makes."""
     maxDiff = 4000
+
+    @classmethod
+    def tearDownClass(cls):
+        if _workspace is not None and os.path.exists(_workspace.calls):
+            raise AssertionError("another engine was called: " + machine.read(_workspace.calls))
 
     def assert_nothing_left(self, before, seconds=5):
         """Nothing of ours is on the machine that was not there before."""
