@@ -98,6 +98,64 @@ class Supervisor(TestCase):
 
 
 @needs_root
+@needs_our_own
+class KilledAtWork(TestCase):
+    """The supervisor is killed at different moments of an "up" and of a "down"; the next command puts all in order."""
+    TEXT = """\
+x-s: &s {image: busybox, command: sleep 1000, networks: [a, b], volumes: ["data:/data"], stop_signal: KILL}
+services:
+  one: *s
+  two: {<<: *s, depends_on: [one]}
+  three: {<<: *s, depends_on: [two]}
+networks: {a: {}, b: {internal: true}}
+volumes: {data: {}}
+"""
+    DELAYS = (0, 0.005, 0.02, 0.05, 0.1, 0.2)
+
+    def kill_during(self, project, delay, *arguments):
+        """Runs a command and kills the supervisor that works for it, a while after it is there."""
+        working = project.popen(*arguments)
+        pids = []
+
+        def appeared():
+            pids[:] = project.supervisors()
+            return pids or working.poll() is not None
+        wait_until(appeared, 10, "a supervisor", 0.001)
+        time.sleep(delay)
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # done before its time came
+        working.communicate(timeout=30)
+
+    def test_during_up(self):
+        for number, delay in enumerate(self.DELAYS):
+            with self.subTest(delay=delay):
+                before = workspace().snapshot()
+                project = Project.of_text(workspace(), f"e2e-cut-up-{number}", self.TEXT)
+                self.addCleanup(lambda project=project: project.down("-v", "-t", "0", check=False))
+                self.kill_during(project, delay, "up", "-d")
+                project.up()
+                self.assertEqual({entry["State"] for entry in project.containers().values()}, {"running"})
+                self.assertEqual(len(project.containers()), 3)
+                project.down("-v", "-t", "0")
+                self.assert_nothing_left(before)
+
+    def test_during_down(self):
+        for number, delay in enumerate(self.DELAYS):
+            with self.subTest(delay=delay):
+                before = workspace().snapshot()
+                project = Project.of_text(workspace(), f"e2e-cut-down-{number}", self.TEXT)
+                self.addCleanup(lambda project=project: project.down("-v", "-t", "0", check=False))
+                project.up()
+                self.kill_during(project, delay, "down", "-v", "-t", "0")
+                project.down("-v", "-t", "0")
+                self.assertEqual(project.containers(), {})
+                self.assert_nothing_left(before)
+
+
+@needs_root
 class Restart(TestCase):
     TEXT = """\
 services:
