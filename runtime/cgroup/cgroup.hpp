@@ -54,9 +54,7 @@ struct Setting {
 
 /// Everything to be done to a group, ready to write; pure data.
 struct Plan {
-  std::string path;                      ///< "/compose/p/id", the same in every hierarchy
-  std::vector<std::string> controllers;  ///< whose v1 hierarchies the container enters; with v2 those to enable
-  bool use_unified = false;
+  std::string path;  ///< "/compose/p/id", the same in every hierarchy
   std::vector<Setting> settings;
   std::string device_program;  ///< v2: the eBPF instructions, for BPF_PROG_TYPE_CGROUP_DEVICE; empty: all allowed
 };
@@ -106,6 +104,8 @@ class Group {
   Result<void> signal_all(int signo) const;
   Result<std::vector<pid_t>> processes() const;
   bool populated() const;
+  /// Waits for the last process to go, at most `timeout_ms`; false when some are left.
+  bool wait_empty(int timeout_ms) const;
   Result<Usage> usage() const;
   /// How many times the kernel's OOM killer struck in this group.
   std::uint64_t oom_kills() const;
