@@ -71,12 +71,8 @@ def cgroup_mounts():
 
 
 def cgroups():
-    """Folders below /compose in any cgroup hierarchy. /compose itself is shared by all projects of the machine."""
-    found = []
-    for mount in cgroup_mounts():
-        for folder, names, _ in os.walk(os.path.join(mount, "compose")):
-            found += [os.path.join(folder, name) for name in names]
-    return found
+    """Our folder, /compose, in every cgroup hierarchy, and all below it."""
+    return [folder for mount in cgroup_mounts() for folder, _, _ in os.walk(os.path.join(mount, "compose"))]
 
 
 def cgroup_of(container_id):
@@ -109,20 +105,20 @@ def links():
 
 
 def firewall():
-    """Rules in tables that carry our name, one line each."""
+    """Every table, chain, set and rule, one line each: rules of ours may also have to stand in other's chains."""
     try:
         listing = subprocess.run(["nft", "-j", "list", "ruleset"], capture_output=True, text=True, timeout=20)
         entries = json.loads(listing.stdout or "{}").get("nftables", [])
     except (OSError, ValueError):
         return []
-    found = []
-    for entry in entries:
-        for kind, value in entry.items():
-            table = value.get("table", value.get("name", "")) if isinstance(value, dict) else ""
-            if "compose" in table:
-                value.pop("handle", None)
-                found.append(f"{kind} {json.dumps(value, sort_keys=True)}")
-    return found
+    return [json.dumps(without_counts(entry), sort_keys=True) for entry in entries if "metainfo" not in entry]
+
+
+def without_counts(value):
+    """The same without what changes by itself."""
+    if isinstance(value, dict):
+        return {key: without_counts(item) for key, item in value.items() if key not in ("handle", "packets", "bytes")}
+    return [without_counts(item) for item in value] if isinstance(value, list) else value
 
 
 def mounts(roots):
