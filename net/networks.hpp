@@ -108,6 +108,8 @@ class Networks {
   Result<Network> ensure(const NetworkSpec& spec);
   /// Errors: busy while a lease's container still has an interface on it; not_found.
   Result<void> remove(const std::string& name);
+  /// The same for many at once, which costs hardly more than one.
+  Result<void> remove_all(std::span<const std::string> names);
   Result<std::vector<Network>> list();
   Result<std::optional<Network>> find(const std::string& name);
 
@@ -121,7 +123,8 @@ class Networks {
   Result<void> release(const std::string& owner);
   Result<std::vector<Lease>> leases(const std::string& network);
 
-  /// What the monitor needs to give a container its `index`-th interface (eth0, eth1…). Pure.
+  /// What the monitor needs to give a container its `index`-th interface (eth0, eth1…).
+  /// Changes nothing.
   Result<endpoint::Attachment> attachment(const Network& network, const Lease& lease, const std::string& container_id,
                                           unsigned index, bool default_route);
 

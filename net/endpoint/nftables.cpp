@@ -5,7 +5,9 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/xt_conntrack.h>
 #include <linux/netlink.h>
 #include <net/if.h>
 
@@ -133,6 +135,10 @@ class Rule::Expression {
     const std::size_t nest = batch_.nest(type);
     batch_.attribute(NFTA_DATA_VALUE, bytes);
     batch_.end(nest);
+    return *this;
+  }
+  Expression& bytes(std::uint16_t type, std::string_view value) {
+    batch_.attribute(type, value);
     return *this;
   }
   Expression& verdict(std::int32_t code, const std::string& chain) {
@@ -296,6 +302,18 @@ Rule& Rule::ct_state_established() {
   word("ct state established,related");
   constexpr std::uint32_t kEstablished = 1U << (IP_CT_ESTABLISHED + 1), kRelated = 1U << (IP_CT_RELATED + 1);
   conntrack_bits(NFT_CT_STATE, kEstablished | kRelated);
+  return *this;
+}
+
+Rule& Rule::xt_established() {
+  word("xt match conntrack ESTABLISHED,RELATED");
+  xt_conntrack_mtinfo3 info{};
+  info.match_flags = XT_CONNTRACK_STATE;
+  info.state_mask = XT_CONNTRACK_STATE_BIT(IP_CT_ESTABLISHED) | XT_CONNTRACK_STATE_BIT(IP_CT_RELATED);
+  Expression{expressions_, "match"}
+      .name(NFTA_MATCH_NAME, "conntrack")
+      .number(NFTA_MATCH_REV, 3)
+      .bytes(NFTA_MATCH_INFO, bytes_of(info));
   return *this;
 }
 
@@ -533,11 +551,12 @@ Result<void> Transaction::commit(netlink::Socket& socket) {
   return socket.execute(batch_);
 }
 
-Result<bool> table_exists(netlink::Socket& socket, Family family, const std::string& name) {
+Result<bool> chain_exists(netlink::Socket& socket, Family family, const std::string& table, const std::string& chain) {
   netlink::Batch batch;
-  batch.message(message_type(NFT_MSG_GETTABLE), 0, "look for the nf_tables table " + name);
+  batch.message(message_type(NFT_MSG_GETCHAIN), 0, fmt::format("look for the nf_tables chain {} {}", table, chain));
   batch.header(general(family));
-  batch.text(NFTA_TABLE_NAME, name);
+  batch.text(NFTA_CHAIN_TABLE, table);
+  batch.text(NFTA_CHAIN_NAME, chain);
   bool found = false;
   auto outcome = socket.query(batch, [&](const netlink::Reply&) { found = true; });
   if (!outcome.ok() && outcome.error().sys_errno() == ENOENT) return false;

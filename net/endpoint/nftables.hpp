@@ -75,6 +75,8 @@ class Rule {
   Rule& set_port(std::uint8_t protocol, std::uint16_t port, bool source = false);
   Rule& daddr_type_local();
   Rule& ct_state_established();
+  /// The same as an xtables match, which iptables can read back (linux/netfilter/xt_conntrack.h, revision 3).
+  Rule& xt_established();
   Rule& ct_state_new();
   Rule& ct_status_dnat();
   Rule& mark_in(const std::string& set);
@@ -166,7 +168,7 @@ struct BaseChain {
   std::uint32_t hook = 0;
   bool policy_drop = false;
 };
-Result<bool> table_exists(netlink::Socket& socket, Family family, const std::string& name);
+Result<bool> chain_exists(netlink::Socket& socket, Family family, const std::string& table, const std::string& chain);
 Result<std::vector<BaseChain>> base_chains(netlink::Socket& socket);
 
 /// A rule of a chain: what we need of it.

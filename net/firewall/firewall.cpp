@@ -1,0 +1,118 @@
+#include "net/firewall/firewall.hpp"
+
+#include <linux/netfilter.h>
+#include <linux/netlink.h>
+
+#include <algorithm>
+#include <map>
+
+#include "net/endpoint/netlink.hpp"
+
+namespace compose::net::firewall {
+
+namespace {
+
+constexpr nft::Family kFamily = nft::Family::inet;
+
+std::map<std::string, std::vector<nft::Element>> by_set(std::span<const Entry> entries) {
+  std::map<std::string, std::vector<nft::Element>> sets;
+  for (const Entry& entry : entries) sets[entry.set].push_back(entry.element);
+  return sets;
+}
+
+std::string comment_for(const std::string& bridge) { return "compose " + bridge; }
+
+/// A chain iptables made: its listing must stay readable for iptables, which knows few native expressions.
+bool is_iptables_chain(const nft::BaseChain& chain) {
+  return chain.table == "filter" && chain.name == "FORWARD" && chain.family != nft::Family::inet;
+}
+
+bool is_dockers(std::span<const nft::ListedRule> rules) {
+  bool docker = false;
+  for (const nft::ListedRule& rule : rules)
+    for (const std::string& target : rule.targets) {
+      if (target.starts_with("DOCKER")) docker = true;
+      // An administrator's firewall uses the same chain: its policy counts.
+      if (target.starts_with("ufw")) return false;
+    }
+  return docker;
+}
+
+bool concerns(const nft::BaseChain& chain, bool ipv6) {
+  if (chain.hook != NF_INET_FORWARD || !chain.policy_drop) return false;
+  return chain.family == nft::Family::inet || chain.family == nft::Family::ip ||
+         (ipv6 && chain.family == nft::Family::ip6);
+}
+
+}  // namespace
+
+Result<bool> Firewall::present() const {
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
+  return nft::chain_exists(socket, kFamily, table_, kLayoutChain);
+}
+
+Result<void> Firewall::rebuild(std::span<const Entry> entries) const {
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
+  nft::Transaction transaction;
+  transaction.remove_table(kFamily, table_);
+  transaction.add_table(base_table(table_));
+  for (const auto& [set, elements] : by_set(entries)) transaction.add_elements(kFamily, table_, set, elements);
+  return transaction.commit(socket).with("the host's nf_tables");
+}
+
+Result<void> Firewall::change(std::span<const Entry> added, std::span<const Entry> removed) const {
+  if (added.empty() && removed.empty()) return {};
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
+  nft::Transaction transaction;
+  for (const auto& [set, elements] : by_set(removed)) transaction.remove_elements(kFamily, table_, set, elements);
+  for (const auto& [set, elements] : by_set(added)) transaction.add_elements(kFamily, table_, set, elements);
+  return transaction.commit(socket).with("the host's nf_tables");
+}
+
+Result<void> Firewall::remove() const {
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
+  nft::Transaction transaction;
+  transaction.remove_table(kFamily, table_);
+  return transaction.commit(socket).with("the host's nf_tables");
+}
+
+Result<void> Firewall::pass_foreign_chains(const std::string& bridge, bool ipv6) const {
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
+  TRY_ASSIGN(const std::vector<nft::BaseChain> chains, nft::base_chains(socket));
+  nft::Transaction transaction;
+  const std::string comment = comment_for(bridge);
+  for (const nft::BaseChain& chain : chains) {
+    if (!concerns(chain, ipv6)) continue;
+    TRY_ASSIGN(const std::vector<nft::ListedRule> rules, nft::rules(socket, chain.family, chain.table, chain.name));
+    if (std::any_of(rules.begin(), rules.end(), [&](const auto& rule) { return rule.comment == comment; })) continue;
+    const auto append = [&](const nft::Rule& rule) {
+      transaction.append_rule(chain.family, chain.table, chain.name, rule, comment);
+    };
+    append(nft::Rule{}.iifname(bridge).counter().accept());
+    if (is_dockers(rules)) {
+      append(nft::Rule{}.oifname(bridge).counter().accept());
+    } else if (is_iptables_chain(chain)) {
+      append(nft::Rule{}.oifname(bridge).xt_established().counter().accept());
+    } else {
+      append(nft::Rule{}.oifname(bridge).ct_state_established().counter().accept());
+    }
+  }
+  return transaction.commit(socket).with("the host's forward chains");
+}
+
+Result<void> Firewall::leave_foreign_chains(std::span<const std::string> bridges) const {
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
+  TRY_ASSIGN(const std::vector<nft::BaseChain> chains, nft::base_chains(socket));
+  nft::Transaction transaction;
+  for (const nft::BaseChain& chain : chains) {
+    if (chain.hook != NF_INET_FORWARD || chain.table.starts_with("compose")) continue;
+    TRY_ASSIGN(const std::vector<nft::ListedRule> rules, nft::rules(socket, chain.family, chain.table, chain.name));
+    for (const nft::ListedRule& rule : rules)
+      for (const std::string& bridge : bridges)
+        if (rule.comment == comment_for(bridge))
+          transaction.remove_rule(chain.family, chain.table, chain.name, rule.handle);
+  }
+  return transaction.commit(socket).with("the host's forward chains");
+}
+
+}  // namespace compose::net::firewall

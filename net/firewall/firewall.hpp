@@ -1,0 +1,37 @@
+#pragma once
+// Puts the rules of ruleset.hpp into the kernel.
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "net/firewall/ruleset.hpp"
+
+namespace compose::net::firewall {
+
+class Firewall {
+ public:
+  explicit Firewall(std::string table) : table_{std::move(table)} {}
+
+  /// Is our table there, in this version's layout?
+  Result<bool> present() const;
+  /// Replaces the table by one with these elements, in one transaction.
+  Result<void> rebuild(std::span<const Entry> entries) const;
+  /// Adds and removes elements in one transaction; adding one that is there is fine. One to remove that is not there
+  /// makes the whole fail with not_found: rebuild() then.
+  Result<void> change(std::span<const Entry> added, std::span<const Entry> removed) const;
+  Result<void> remove() const;
+
+  /// Lets the bridge's own traffic through forward chains of the host that drop by policy, by rules at their end with
+  /// our comment: what the bridge's containers send, and the answers. New connections from outside are left to that
+  /// chain's own rules, except where Docker set the policy (it does so as soon as it runs, not the administrator):
+  /// there they are let through, and our own table decides. Repeating it changes nothing.
+  Result<void> pass_foreign_chains(const std::string& bridge, bool ipv6) const;
+  /// Removes those rules again.
+  Result<void> leave_foreign_chains(std::span<const std::string> bridges) const;
+
+ private:
+  std::string table_;
+};
+
+}  // namespace compose::net::firewall

@@ -1,0 +1,198 @@
+#include "net/ports/claims.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <set>
+
+#include "base/strings.hpp"
+#include "sys/file.hpp"
+
+namespace compose::net::ports {
+
+namespace {
+
+constexpr std::uint8_t kTcp = 6, kUdp = 17;
+
+const char* protocol_name(std::uint8_t protocol) {
+  return protocol == kTcp ? "tcp" : protocol == kUdp ? "udp" : "sctp";
+}
+
+}  // namespace
+
+bool collide(const firewall::Port& a, const firewall::Port& b) {
+  if (a.protocol != b.protocol || a.host_port != b.host_port || a.host_port == 0) return false;
+  if (!((a.ipv4 && b.ipv4) || (a.ipv6 && b.ipv6))) return false;
+  return !a.host_ip || !b.host_ip || *a.host_ip == *b.host_ip;
+}
+
+std::string to_text(const firewall::Port& port) {
+  const std::string number = fmt::format("{}/{}", port.host_port, protocol_name(port.protocol));
+  if (!port.host_ip) return number;
+  return port.host_ip->is_v6() ? fmt::format("[{}]:{}", port.host_ip->to_string(), number)
+                               : fmt::format("{}:{}", port.host_ip->to_string(), number);
+}
+
+namespace {
+
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+};
+
+SocketAddress socket_address(const IpAddress& address, std::uint16_t port) {
+  SocketAddress made;
+  if (address.is_v4()) {
+    sockaddr_in in{};
+    in.sin_family = AF_INET;
+    in.sin_port = htons(port);
+    std::memcpy(&in.sin_addr, address.bytes().data(), 4);
+    std::memcpy(&made.storage, &in, sizeof in);
+    made.size = sizeof in;
+  } else {
+    sockaddr_in6 in6{};
+    in6.sin6_family = AF_INET6;
+    in6.sin6_port = htons(port);
+    std::memcpy(&in6.sin6_addr, address.bytes().data(), 16);
+    std::memcpy(&made.storage, &in6, sizeof in6);
+    made.size = sizeof in6;
+  }
+  return made;
+}
+
+/// A bound socket, or the errno as an Error without context.
+Result<UniqueFd> bind_one(const IpAddress& address, std::uint16_t port, std::uint8_t protocol) {
+  const int type = protocol == kUdp ? SOCK_DGRAM : SOCK_STREAM;
+  UniqueFd fd{::socket(address.is_v4() ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, protocol)};
+  if (!fd.valid()) return os_error("open a socket");
+  int on = 1, off = 0;
+  if (address.is_v6()) (void)::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  // Connections in TIME_WAIT must not count as somebody's; a listener still does. Switched off again afterwards, so
+  // that a later listener with the same option meets a conflict.
+  if (protocol == kTcp) (void)::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const SocketAddress where = socket_address(address, port);
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&where.storage), where.size) != 0) return os_error("bind");
+  if (protocol == kTcp) (void)::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &off, sizeof off);
+  return fd;
+}
+
+std::uint16_t bound_port(int fd) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return 0;
+  if (storage.ss_family == AF_INET) {
+    sockaddr_in in{};
+    std::memcpy(&in, &storage, sizeof in);
+    return ntohs(in.sin_port);
+  }
+  sockaddr_in6 in6{};
+  std::memcpy(&in6, &storage, sizeof in6);
+  return ntohs(in6.sin6_port);
+}
+
+std::vector<IpAddress> addresses_of(const firewall::Port& port) {
+  if (port.host_ip) return {*port.host_ip};
+  std::vector<IpAddress> addresses;
+  const std::uint8_t zero[16] = {};
+  if (port.ipv4) addresses.push_back(IpAddress::from_bytes(IpAddress::Family::v4, zero));
+  if (port.ipv6) addresses.push_back(IpAddress::from_bytes(IpAddress::Family::v6, zero));
+  return addresses;
+}
+
+Error explain(const Error& error, const firewall::Port& port) {
+  switch (error.sys_errno()) {
+    case EADDRINUSE: {
+      const auto name = holder(port);
+      return make_error(Errc::busy, "port {} is in use by {}", to_text(port), name.value_or("another process"));
+    }
+    case EADDRNOTAVAIL:
+      return make_error(Errc::invalid, "cannot publish at {}: it is not an address of this host", to_text(port));
+    default:
+      return os_error_from(error.sys_errno(), fmt::format("cannot take port {}", to_text(port)));
+  }
+}
+
+/// All addresses on one port; port 0 becomes what the first bind got.
+Result<Hold> hold_once(const firewall::Port& wanted) {
+  Hold hold;
+  hold.port = wanted.host_port;
+  for (const IpAddress& address : addresses_of(wanted)) {
+    auto bound = bind_one(address, hold.port, wanted.protocol);
+    if (!bound.ok()) {
+      const int code = bound.error().sys_errno();
+      // A host without IPv6 (or a kernel without SCTP) publishes what it can.
+      const bool missing = code == EAFNOSUPPORT || code == EPROTONOSUPPORT ||
+                           (code == EADDRNOTAVAIL && address.is_v6() && !wanted.host_ip);
+      if (missing) continue;
+      return std::move(bound).error();
+    }
+    if (hold.port == 0) hold.port = bound_port(bound->get());
+    hold.sockets.push_back(std::move(*bound));
+  }
+  return hold;
+}
+
+}  // namespace
+
+Result<Hold> hold(const firewall::Port& port) {
+  constexpr int kTries = 16;  // with port 0: the number IPv4 got may be taken on IPv6
+  for (int tries = 0;; ++tries) {
+    auto held = hold_once(port);
+    if (held.ok()) return held;
+    if (port.host_port == 0 && held.error().sys_errno() == EADDRINUSE && tries < kTries) continue;
+    return explain(held.error(), port);
+  }
+}
+
+namespace {
+
+/// Inodes of sockets bound to the port, from one of the files /proc/net/tcp, tcp6, udp, udp6: the second field is
+/// address:port in hexadecimal, the fourth the state, the tenth the inode.
+void collect_inodes(const std::string& file, const firewall::Port& port, std::set<std::string>& inodes) {
+  auto text = sys::read_file(file);
+  if (!text.ok()) return;
+  const std::string suffix = fmt::format(":{:04X}", port.host_port);
+  for (const std::string& line : split(*text, '\n')) {
+    std::vector<std::string> fields;
+    for (const std::string& field : split(line, ' '))
+      if (!field.empty()) fields.push_back(field);
+    if (fields.size() < 10 || !fields[1].ends_with(suffix)) continue;
+    constexpr const char* kListening = "0A";
+    if (port.protocol == kTcp && fields[3] != kListening) continue;
+    inodes.insert("socket:[" + fields[9] + "]");
+  }
+}
+
+bool has_descriptor(const std::string& process, const std::set<std::string>& inodes) {
+  const std::string directory = "/proc/" + process + "/fd";
+  auto names = sys::list_directory(directory);
+  if (!names.ok()) return false;
+  char target[64];
+  for (const std::string& name : *names) {
+    const ssize_t size = ::readlink((directory + "/" + name).c_str(), target, sizeof target);
+    if (size > 0 && inodes.contains(std::string(target, static_cast<std::size_t>(size)))) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<std::string> holder(const firewall::Port& port) {
+  std::set<std::string> inodes;
+  const std::string name = protocol_name(port.protocol);
+  for (const std::string suffix : {"", "6"}) collect_inodes("/proc/thread-self/net/" + name + suffix, port, inodes);
+  if (inodes.empty()) return std::nullopt;
+  auto processes = sys::list_directory("/proc");
+  if (!processes.ok()) return std::nullopt;
+  for (const std::string& process : *processes) {
+    if (!is_digits(process) || !has_descriptor(process, inodes)) continue;
+    auto command = sys::read_file("/proc/" + process + "/comm", 4096);
+    return fmt::format("{} (pid {})", command.ok() ? trim(*command) : "?", process);
+  }
+  return std::nullopt;
+}
+
+}  // namespace compose::net::ports
