@@ -34,16 +34,16 @@ struct Desired {
 enum class Recreate : std::uint8_t { changed, always, never };
 
 struct Options {
-  std::vector<std::string> services;  ///< empty = all; else those and what they depend on
+  std::vector<std::string> services{};  ///< empty = all; else those and what they depend on
   Recreate recreate = Recreate::changed;
   bool always_recreate_deps = false;  ///< `services` are given: also recreate what they depend on
   bool no_deps = false;               ///< leave dependencies alone
   bool renew_anon_volumes = false;    ///< new anonymous volumes for recreated containers; the old ones go
   bool remove_orphans = false;
   bool no_start = false;
-  bool wait = false;                          ///< end with waiting until every service is healthy or completed
-  std::map<std::string, std::int64_t> scale;  ///< --scale service=n
-  std::optional<std::chrono::seconds> timeout;
+  bool wait = false;                            ///< end with waiting until every service is healthy or completed
+  std::map<std::string, std::int64_t> scale{};  ///< --scale service=n
+  std::optional<std::chrono::seconds> timeout{};
 };
 
 /// What `up` and `create` (no_start) do. Errc::not_found: a selected service or an external network or volume does not
@@ -51,20 +51,21 @@ struct Options {
 Result<Plan> reconcile(const Desired& desired, const Observed& observed, const Options& options);
 
 struct DownOptions {
-  std::vector<std::string> services;  ///< empty = the whole project, with its networks
-  bool volumes = false;               ///< and its named and anonymous volumes (external ones stay)
+  std::vector<std::string> services{};  ///< empty = the whole project, with its networks
+  bool volumes = false;                 ///< and its named and anonymous volumes (external ones stay)
   bool remove_orphans = false;
-  std::optional<std::chrono::seconds> timeout;
+  std::optional<std::chrono::seconds> timeout{};
 };
 /// `down`. With a null project every container of the project goes, else those of services it does not know stay unless
 /// remove_orphans (and with them the networks they are on).
 Plan plan_down(const model::Project* project, const Observed& observed, const DownOptions& options);
 
-/// Which containers, for the commands that work on what exists. one-off containers are left alone but by down and rm.
+/// Which containers, for the commands that work on what exists. one-off containers are left alone, but for down and
+/// kill.
 struct Selection {
-  std::vector<std::string> services;  ///< empty = all
-  bool no_deps = false;               ///< restart: leave dependents with `restart: true` alone; start: dependencies
-  std::optional<std::chrono::seconds> timeout;
+  std::vector<std::string> services{};  ///< empty = all
+  bool no_deps = false;                 ///< restart: leave dependents with `restart: true` alone; start: dependencies
+  std::optional<std::chrono::seconds> timeout{};
 };
 /// `start`: existing containers that do not run, with the services they depend on; waits for their conditions.
 /// A one-shot that completed is started only when it is named.
@@ -79,10 +80,10 @@ Plan plan_pause(const Observed& observed, const Selection& selection);
 Plan plan_unpause(const Observed& observed, const Selection& selection);
 
 struct RmOptions {
-  std::vector<std::string> services;
+  std::vector<std::string> services{};
   bool stop = false;     ///< -s: stop running ones first; else they are left
   bool volumes = false;  ///< -v: anonymous volumes too
-  std::optional<std::chrono::seconds> timeout;
+  std::optional<std::chrono::seconds> timeout{};
 };
 /// `rm`
 Plan plan_rm(const Observed& observed, const RmOptions& options);
