@@ -55,14 +55,41 @@ std::vector<SourcePool> default_pools(IpAddress::Family family, const std::strin
   return pools;
 }
 
+namespace {
+
+struct Interval {
+  IpAddress first, last;
+};
+
+/// The taken prefixes as disjoint intervals in order, so that one walk over them and the candidates suffices.
+std::vector<Interval> intervals_of(std::span<const Taken> taken, IpAddress::Family family) {
+  std::vector<Interval> intervals;
+  for (const Taken& one : taken)
+    if (one.prefix.address.family() == family) intervals.push_back({one.prefix.masked().address, one.prefix.last()});
+  std::sort(intervals.begin(), intervals.end(), [](const Interval& a, const Interval& b) { return a.first < b.first; });
+  std::vector<Interval> merged;
+  for (const Interval& interval : intervals) {
+    if (merged.empty() || merged.back().last < interval.first) {
+      merged.push_back(interval);
+    } else {
+      merged.back().last = std::max(merged.back().last, interval.last);
+    }
+  }
+  return merged;
+}
+
+}  // namespace
+
 Result<Prefix> choose_subnet(std::span<const SourcePool> pools, std::span<const Taken> taken) {
   std::uint64_t tried = 0;
   for (const SourcePool& pool : pools) {
+    const std::vector<Interval> intervals = intervals_of(taken, pool.range.address.family());
+    auto next = intervals.begin();
     const std::uint64_t count = subnets_in(pool);
     for (std::uint64_t index = 0; index < count; ++index, ++tried) {
       const Prefix candidate = nth_subnet(pool, index);
-      if (std::none_of(taken.begin(), taken.end(), [&](const Taken& one) { return one.prefix.overlaps(candidate); }))
-        return candidate;
+      while (next != intervals.end() && next->last < candidate.address) ++next;
+      if (next == intervals.end() || candidate.last() < next->first) return candidate;
     }
   }
   return make_error(Errc::failed,
