@@ -371,6 +371,15 @@ Result<void> Networks::unpublish(std::span<const std::string> container_ids) {
     append(removed, firewall::port_entries(port));
   }
   std::erase_if(claims, [&](const Publication& claim) { return gone.contains(claim.container_id); });
+  std::set<std::string> needed, seen;
+  for (const Publication& claim : claims) {
+    TRY_ASSIGN(const firewall::Port port, firewall::read_port(claim));
+    for (const Entry& entry : firewall::port_entries(port)) needed.insert(firewall::to_text(entry));
+  }
+  std::erase_if(removed, [&](const Entry& entry) {
+    const std::string text = firewall::to_text(entry);
+    return needed.contains(text) || !seen.insert(text).second;
+  });
   if (!removed.empty()) {
     // A table that is gone (the last network went first) has nothing to take out.
     TRY_ASSIGN(const bool present, impl_->rules.present());

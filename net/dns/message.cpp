@@ -20,6 +20,9 @@ void append_label(std::string& name, ByteSpan label) {
   }
 }
 
+/// Whether a name that read_name() took ends in a pointer: there is nothing before a question it could point at.
+bool has_pointer(ByteSpan name) { return name.back() != 0; }
+
 /// Skips the records of a section; sets the EDNS fields from an OPT record among them.
 bool read_edns(ByteSpan message, std::size_t offset, std::size_t records, Query& query) {
   for (std::size_t i = 0; i < records; ++i) {
@@ -76,7 +79,8 @@ ParsedQuery parse_query(ByteSpan message) {
   if (read_u16(message, 4) != 1 || others != 0) return parsed;
   std::size_t offset = kHeaderSize;
   auto name = read_name(message, offset);
-  if (!name || message.size() - offset < 4) return parsed;
+  if (!name || message.size() - offset < 4 || has_pointer(message.subspan(kHeaderSize, offset - kHeaderSize)))
+    return parsed;
   query.name = std::move(*name);
   query.type = read_u16(message, offset);
   query.qclass = read_u16(message, offset + 2);
@@ -114,12 +118,12 @@ std::optional<std::vector<RecordPlace>> find_records(ByteSpan message) {
   return places;
 }
 
-ReplyWriter::ReplyWriter(ByteSpan message, const Query& query, Rcode rcode, bool authoritative) : edns_{query.edns} {
-  const std::size_t question_end = std::max(query.question_end, kHeaderSize);
-  bytes_.assign(message.begin(), message.begin() + static_cast<std::ptrdiff_t>(question_end));
-  const bool question = query.question_end > kHeaderSize;
-  bytes_[2] = static_cast<std::uint8_t>(0x80 | query.opcode << 3 | (authoritative ? 4 : 0) |
-                                        (query.recursion_desired ? 1 : 0));
+ReplyWriter::ReplyWriter(ByteSpan message, const Query& query, Rcode rcode, bool authoritative)
+    : question_end_{std::max(query.question_end, kHeaderSize)}, edns_{query.edns} {
+  bytes_.assign(message.begin(), message.begin() + static_cast<std::ptrdiff_t>(question_end_));
+  const bool question = question_end_ > kHeaderSize;
+  bytes_[2] =
+      static_cast<std::uint8_t>(0x80 | query.opcode << 3 | (authoritative ? 4 : 0) | (query.recursion_desired ? 1 : 0));
   bytes_[3] = static_cast<std::uint8_t>(0x80 | rcode);  // recursion is available
   std::fill(bytes_.begin() + 4, bytes_.begin() + kHeaderSize, std::uint8_t{0});
   bytes_[5] = question ? 1 : 0;
@@ -216,16 +220,7 @@ Bytes ReplyWriter::finish(std::size_t limit) && {
       --answers_;
       bytes_[2] |= 2;
     }
-    const std::size_t question_end = bytes_[5] == 0 ? kHeaderSize : 0;
-    std::size_t keep = question_end;
-    if (!ends_.empty()) {
-      keep = ends_.back();
-    } else if (bytes_[5] != 0) {
-      keep = kHeaderSize;
-      read_name(bytes_, keep);
-      keep += 4;
-    }
-    bytes_.resize(keep);
+    bytes_.resize(ends_.empty() ? question_end_ : ends_.back());
   }
   bytes_[6] = static_cast<std::uint8_t>(answers_ >> 8);
   bytes_[7] = static_cast<std::uint8_t>(answers_);

@@ -108,6 +108,7 @@ class ReplyWriter {
   void put_sized_name(std::string_view name, std::size_t prefix_size);
 
   Bytes bytes_;
+  std::size_t question_end_;
   std::vector<std::size_t> ends_;  ///< offset behind each record
   std::uint16_t answers_ = 0;
   std::uint16_t additional_ = 0;

@@ -116,9 +116,7 @@ class Question {
   }
 
  private:
-  Decision failure(Rcode rcode) const {
-    return answer(ReplyWriter{message_, query_, rcode, rcode == kNameError});
-  }
+  Decision failure(Rcode rcode) const { return answer(ReplyWriter{message_, query_, rcode, rcode == kNameError}); }
   Decision answer(ReplyWriter reply) const { return {Decision::Kind::answer, std::move(reply).finish(limit_)}; }
 
   Decision elsewhere() const {

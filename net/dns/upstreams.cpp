@@ -20,7 +20,8 @@ std::vector<std::string> upstreams_from(const std::string& resolv_conf_path) {
       std::istringstream words{line};
       std::string keyword;
       std::string address;
-      if (words >> keyword >> address && keyword == "nameserver" && upstream_address(address)) upstreams.push_back(address);
+      if (words >> keyword >> address && keyword == "nameserver" && upstream_address(address))
+        upstreams.push_back(address);
     }
   }
   if (upstreams.empty()) upstreams.emplace_back("127.0.0.1");  // resolv.conf(5)

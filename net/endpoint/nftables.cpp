@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::uint32_t kReg = NFT_REG_1;        // 16 bytes: a single value
 constexpr std::uint32_t kConcat = NFT_REG32_00;  // 4 bytes each: concatenations start here
-constexpr std::uint32_t kOffsetSource4 = 12, kOffsetDestination4 = 16, kOffsetDestination6 = 24;
+constexpr std::uint32_t kOffsetSource4 = 12, kOffsetDestination4 = 16, kOffsetSource6 = 8, kOffsetDestination6 = 24;
 
 std::string_view bytes_of(const auto& value) { return {reinterpret_cast<const char*>(&value), sizeof value}; }
 
@@ -258,6 +258,21 @@ Rule& Rule::ip6_destination(std::string_view sixteen_bytes, std::string_view tex
   return *this;
 }
 
+Rule& Rule::addresses_in(Family family, const std::string& set) {
+  const bool v4 = family == Family::ip;
+  if (v4) {
+    ipv4();
+  } else {
+    ipv6();
+  }
+  word(fmt::format("{0} saddr . {0} daddr @{1}", v4 ? "ip" : "ip6", set));
+  payload(NFT_PAYLOAD_NETWORK_HEADER, v4 ? kOffsetSource4 : kOffsetSource6, v4 ? 4 : 16, kConcat);
+  payload(NFT_PAYLOAD_NETWORK_HEADER, v4 ? kOffsetDestination4 : kOffsetDestination6, v4 ? 4 : 16,
+          kConcat + (v4 ? 1 : 4));
+  lookup(set, kConcat);
+  return *this;
+}
+
 Rule& Rule::l4proto(std::uint8_t number) {
   word(fmt::format("meta l4proto {}", number == 6 ? "tcp" : number == 17 ? "udp" : fmt::format("{}", number)));
   meta(NFT_META_L4PROTO, kReg);
@@ -453,7 +468,7 @@ void Transaction::add_table(const Table& table) {
     batch_.text(NFTA_CHAIN_NAME, chain.name);
     if (chain.hook) {
       batch_.text(NFTA_CHAIN_TYPE, chain.hook->type);
-      batch_.be32(NFTA_CHAIN_POLICY, NF_ACCEPT);
+      batch_.be32(NFTA_CHAIN_POLICY, chain.hook->policy_drop ? NF_DROP : NF_ACCEPT);
       const std::size_t hook = batch_.nest(NFTA_CHAIN_HOOK);
       batch_.be32(NFTA_HOOK_HOOKNUM, chain.hook->number);
       batch_.be32(NFTA_HOOK_PRIORITY, static_cast<std::uint32_t>(chain.hook->priority));

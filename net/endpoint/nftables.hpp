@@ -69,6 +69,8 @@ class Rule {
   Rule& loopback4_source();
   Rule& ip_destination(std::string_view four_bytes, std::string_view text, bool source = false);
   Rule& ip6_destination(std::string_view sixteen_bytes, std::string_view text);
+  /// ip saddr . ip daddr @set; tests the family itself.
+  Rule& addresses_in(Family family, const std::string& set);
   Rule& l4proto(std::uint8_t number);
   Rule& port_is(std::uint16_t port, bool source = false);
   /// Rewrites the port and mends the checksum; only after l4proto() 6 or 17.
@@ -115,11 +117,12 @@ struct Hook {
   std::string type;          ///< "filter", "nat", "route"
   std::uint32_t number = 0;  ///< NF_INET_*
   std::int32_t priority = 0;
+  bool policy_drop = false;  ///< what becomes of a packet no rule decides about
 };
 
 struct Chain {
   std::string name;
-  std::optional<Hook> hook;  ///< a base chain (policy accept), else an ordinary one
+  std::optional<Hook> hook;  ///< a base chain, else an ordinary one
   std::vector<Rule> rules;
 };
 

@@ -27,6 +27,9 @@ std::vector<nft::Set> sets() {
       {"dnat4", {Type::inet_proto, Type::inet_service}, {Type::ipv4_addr, Type::inet_service}},
       {"dnat4_at", {Type::ipv4_addr, Type::inet_proto, Type::inet_service}, {Type::ipv4_addr, Type::inet_service}},
       {"dnat6", {Type::inet_proto, Type::inet_service}, {Type::ipv6_addr, Type::inet_service}},
+      // {c, c} of every container with a port: its connection to that port of its own, when br_netfilter shows it.
+      {"self4", {Type::ipv4_addr, Type::ipv4_addr}, {}},
+      {"self6", {Type::ipv6_addr, Type::ipv6_addr}, {}},
       {"dnat6_at", {Type::ipv6_addr, Type::inet_proto, Type::inet_service}, {Type::ipv6_addr, Type::inet_service}},
   };
 }
@@ -75,6 +78,8 @@ nft::Chain postrouting_chain() {
           {Rule{}.iifname_in("masquerade").oifname_not_in("bridges").masquerade(),
            // Back to the network it came from: the answer would go past us and not be recognised.
            Rule{}.interfaces_in("same").ct_status_dnat().masquerade(),
+           Rule{}.ct_status_dnat().addresses_in(nft::Family::ip, "self4").masquerade(),
+           Rule{}.ct_status_dnat().addresses_in(nft::Family::ip6, "self6").masquerade(),
            // From the host's loopback: an address the container can answer to (and not 127.0.0.1, CVE-2021-20199).
            Rule{}.oifname_in("bridges").ipv4().loopback4_source().masquerade()}};
 }
@@ -154,6 +159,9 @@ std::vector<Entry> port_entries(const Port& port) {
     nft::Key value;
     value.bytes(address_bytes(target)).port(port.target_port);
     entries.push_back({port.host_ip ? at_set : any_set, {std::move(key), std::move(value)}});
+    nft::Key self;
+    self.bytes(address_bytes(target)).bytes(address_bytes(target));
+    entries.push_back({target.is_v4() ? "self4" : "self6", {std::move(self), std::nullopt}});
   };
   if (port.ipv4 && port.target4) add(*port.target4, "dnat4", "dnat4_at");
   if (port.ipv6 && port.target6) add(*port.target6, "dnat6", "dnat6_at");

@@ -47,6 +47,7 @@ struct Port {
 };
 /// Errors: invalid (protocol, addresses, families that cannot meet).
 Result<Port> read_port(const Publication& publication);
+/// Two ports of one container share elements: remove only what no other needs.
 std::vector<Entry> port_entries(const Port& port);
 
 /// "172.18.0.2 . 80" and so on, for tests.

@@ -40,9 +40,8 @@ TEST(Ipam, ChoosesTheFirstSubnetThatOverlapsNothing) {
 
 TEST(Ipam, ManyNetworksGetDifferentSubnetsAndExhaustionIsAnError) {
   const auto pools = default_pools(IpAddress::Family::v4, "seed");
-  std::vector<Taken> taken;
-  constexpr std::size_t kAll = 15 * 64;
-  for (std::size_t i = 0; i < kAll; ++i) {
+  std::vector<Taken> taken{{prefix("172.16.0.0/12"), "vpn"}};  // leaves 192.168.0.0/16
+  for (int i = 0; i < 64; ++i) {
     const auto chosen = choose_subnet(pools, taken);
     ASSERT_TRUE(chosen.ok()) << i;
     taken.push_back({*chosen, "network"});
