@@ -73,8 +73,8 @@ inline std::string describe(ByteSpan reply) {
       text += " " + read_name(reply, offset).value_or("?");
     } else if (record.type == kTypeSrv) {
       offset += 6;
-      text += " " + read_name(reply, offset).value_or("?") + ":" +
-              std::to_string(read_u16(reply, offset = record.data_offset + 4));
+      const std::string target = read_name(reply, offset).value_or("?");
+      text += " " + target + ":" + std::to_string(read_u16(reply, record.data_offset + 4));
     } else if (record.type == kTypeOpt) {
       text += " opt";
     }
