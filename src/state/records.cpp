@@ -61,8 +61,16 @@ class Reader {
 json networks_to_json(const std::vector<NetworkRecord>& networks) {
   json list = json::array();
   for (const NetworkRecord& n : networks) {
-    list.push_back(
-        {{"key", n.key}, {"name", n.name}, {"aliases", n.aliases}, {"ipv4", n.ipv4}, {"ipv6", n.ipv6}, {"mac", n.mac}});
+    list.push_back({{"key", n.key},
+                    {"name", n.name},
+                    {"aliases", n.aliases},
+                    {"wanted_ipv4", n.wanted_ipv4},
+                    {"wanted_ipv6", n.wanted_ipv6},
+                    {"wanted_mac", n.wanted_mac},
+                    {"default_route", n.default_route},
+                    {"ipv4", n.ipv4},
+                    {"ipv6", n.ipv6},
+                    {"mac", n.mac}});
   }
   return list;
 }
@@ -214,9 +222,10 @@ void read_life(const json& object, ContainerRecord& r) {
 }
 
 void read_settings(const json& object, ContainerRecord& r) {
-  Reader{object}("hostname", r.hostname)("network_mode", r.network_mode)("joins", r.joins)(
-      "shares_with", r.shares_with)("exposed", r.exposed)("stop_signal", r.stop_signal)("tty", r.tty)(
-      "open_stdin", r.open_stdin)("log_max_size", r.log_max_size)("log_max_files", r.log_max_files)
+  Reader{object}("cgroup", r.cgroup)("hostname", r.hostname)("network_mode", r.network_mode)("joins", r.joins)(
+      "links", r.links)("dns", r.dns)("dns_search", r.dns_search)("shares_with", r.shares_with)("exposed", r.exposed)(
+      "stop_signal", r.stop_signal)("tty", r.tty)("open_stdin", r.open_stdin)("log_max_size", r.log_max_size)(
+      "log_max_files", r.log_max_files)
       .duration("stop_grace", r.stop_grace);
   const json none = json::array();
   const json empty = json::object();
@@ -275,9 +284,13 @@ std::string record_to_json(const ContainerRecord& r) {
                        {"restart_count", r.restart_count},
                        {"restarting", r.restarting},
                        {"stopped_by_user", r.stopped_by_user},
+                       {"cgroup", r.cgroup},
                        {"hostname", r.hostname},
                        {"network_mode", r.network_mode},
                        {"joins", r.joins},
+                       {"links", r.links},
+                       {"dns", r.dns},
+                       {"dns_search", r.dns_search},
                        {"shares_with", r.shares_with},
                        {"networks", networks_to_json(r.networks)},
                        {"ports", ports_to_json(r.ports)},

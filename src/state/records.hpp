@@ -133,11 +133,15 @@ struct ContainerRecord {
   bool restarting = false;  ///< it ended and its policy will start it again
   bool stopped_by_user = false;
 
+  std::string cgroup;  ///< its path below every controller's mount
   std::string hostname;
   std::string network_mode;
   /// Namespaces of other containers it joins: "network", "ipc", "pid" -> "service:NAME" or "container:NAME".
   std::map<std::string, std::string> joins;
   std::vector<NetworkRecord> networks;
+  std::map<std::string, std::string> links;  ///< alias -> "service:NAME" or "container:NAME"
+  std::vector<std::string> dns;              ///< upstream resolvers, empty: the host's
+  std::vector<std::string> dns_search;
   std::vector<PortRecord> ports;     ///< published
   std::vector<std::string> exposed;  ///< "80/tcp"
   std::vector<MountRecord> mounts;

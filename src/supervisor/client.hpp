@@ -1,10 +1,10 @@
 #pragma once
 // How a command talks to a project's supervisor (protocol.hpp has the words).
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
-#include <cstdint>
 #include <string>
 
 #include "base/error.hpp"

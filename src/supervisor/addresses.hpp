@@ -1,0 +1,60 @@
+#pragma once
+// The project's side of net::Networks: which addresses and ports its containers hold, fetched and given back in batches
+// (one lock and one nf_tables transaction for a whole `up`).
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "net/networks.hpp"
+#include "state/records.hpp"
+#include "supervisor/context.hpp"
+
+namespace compose::supervisor {
+
+class Addresses {
+ public:
+  explicit Addresses(const Context& context);
+
+  Result<void> ensure(const net::NetworkSpec& spec);
+  Result<void> remove(const std::string& network);
+  Result<std::vector<net::Network>> list() { return networks_.list(); }
+
+  /// Leases an address on each network of each container and writes it into the record. Repeating it is free: what
+  /// was leased for a container by this supervisor is not asked again.
+  Result<void> lease(std::span<state::ContainerRecord* const> records);
+  /// For good: a container of this name and number may get another address.
+  Result<void> release(const state::ContainerRecord& record);
+  Result<void> release_project();
+
+  /// Publishes the ports of the containers in one transaction, all or nothing, and notes the host's ports.
+  Result<void> publish(std::span<state::ContainerRecord* const> records);
+  /// Which of a container's ports cannot be published: an index into record.ports, or -1.
+  int unpublishable(const state::ContainerRecord& record);
+  /// Takes the ports back, at the next flush.
+  void unpublish(state::ContainerRecord& record);
+  /// One transaction for all unpublish() since the last one.
+  Result<void> flush();
+
+  /// What the monitor needs, one interface for each network.
+  Result<std::vector<net::endpoint::Attachment>> attachments(const state::ContainerRecord& record);
+  /// The gateway the container leaves through, "" = none.
+  std::string gateway(const state::ContainerRecord& record);
+  bool internal(const std::string& network);
+
+  /// Removes ports and interfaces of containers that are not among `live`.
+  Result<void> sweep(std::span<const std::string> live);
+
+ private:
+  Result<const net::Network*> network(const std::string& name);
+  std::vector<net::Publication> publications(const state::ContainerRecord& record);
+
+  const Context& context_;
+  net::Networks networks_;
+  std::map<std::string, net::Network> known_;
+  std::set<std::pair<std::string, std::string>> leased_;  // container id, network
+  std::vector<std::string> to_unpublish_;
+};
+
+}  // namespace compose::supervisor

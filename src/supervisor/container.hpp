@@ -1,0 +1,46 @@
+#pragma once
+// One container in the supervisor's memory: its record and everything that lives only while a supervisor does.
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/monitor/client.hpp"
+#include "state/records.hpp"
+#include "supervisor/context.hpp"
+#include "supervisor/health_check.hpp"
+#include "supervisor/policy/restart.hpp"
+
+namespace compose::supervisor {
+
+struct Container {
+  enum class Activity : std::uint8_t {
+    idle,      ///< no monitor: created, ended, or waiting for its restart
+    starting,  ///< its files are made or its monitor has not said "started" yet
+    running,
+    ending,  ///< it has ended, its monitor has not
+    removing,
+  };
+
+  state::ContainerRecord record;
+  Activity activity = Activity::idle;
+
+  std::optional<runtime::monitor::Client> monitor;
+  async::Watch monitor_watch;  // after the monitor it watches: it ends first
+  std::unique_ptr<HealthCheck> health;
+
+  policy::RestartState restarts;
+  async::Timer restart_timer;
+  bool restart_due = false;  ///< the delay is over, the old monitor is not
+  async::Timer kill_timer;
+  bool stop_requested = false;  ///< by stop, kill or down: its end is no failure
+  std::optional<Error> start_error;
+  Done on_started;
+  std::vector<Done> on_ended;
+
+  bool up() const { return activity == Activity::running; }
+  /// Something will still happen to it without anybody asking.
+  bool busy() const { return activity != Activity::idle || static_cast<bool>(restart_timer); }
+};
+
+}  // namespace compose::supervisor

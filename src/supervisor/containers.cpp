@@ -1,0 +1,361 @@
+#include "supervisor/containers.hpp"
+
+#include <unistd.h>
+
+#include <csignal>
+
+#include "base/strings.hpp"
+#include "container/prepare.hpp"
+#include "runtime/cgroup/cgroup.hpp"
+#include "state/log_reader.hpp"
+#include "supervisor/run_lock.hpp"
+#include "sys/program.hpp"
+
+namespace compose::supervisor {
+
+namespace monitor = runtime::monitor;
+namespace launch_ns = runtime::launch;
+using state::ContainerRecord;
+using state::Phase;
+
+namespace {
+
+constexpr int kCannotStart = 125;
+constexpr std::size_t kLinesShown = 10;
+
+std::string without_prefix(const std::string& cidr) { return cidr.substr(0, cidr.find('/')); }
+
+}  // namespace
+
+/// What goes to the pool thread that starts a monitor, and what comes back. Values and nothing else.
+struct Containers::Launch {
+  state::Paths paths{"", ""};
+  container::StartInput start;
+  std::vector<net::endpoint::Attachment> attachments;
+  bool resolver = false;
+  launch_ns::HostFacts facts;
+  monitor::Request request;
+  std::optional<monitor::Client> client;
+  std::optional<Error> error;
+
+  Result<monitor::Client> run() {
+    TRY_ASSIGN(auto prepared, container::prepare_start(paths, start));
+    launch_ns::CompileRequest compile;
+    compile.spec = std::move(prepared.spec);
+    compile.container_id = start.id;
+    compile.bundle = paths.container(start.project, start.id);
+    compile.overlay = std::move(prepared.overlay);
+    compile.attachments = std::move(attachments);
+    compile.resolver = resolver;
+    compile.seccomp_cache_dir = paths.seccomp_cache();
+    TRY_ASSIGN(request.plan, launch_ns::compile(compile, facts));
+    return monitor::Client::spawn(request);
+  }
+};
+
+Containers::Containers(const Context& context, Addresses& addresses, Names& names, OnEvent on_event)
+    : context_{context}, addresses_{addresses}, names_{names}, on_event_{std::move(on_event)} {}
+Containers::~Containers() = default;
+
+Container* Containers::find(const std::string& id) {
+  const auto it = containers_.find(id);
+  return it == containers_.end() ? nullptr : it->second.get();
+}
+
+Container* Containers::find_replica(const std::string& service, int number) {
+  for (const auto& [id, container] : containers_) {
+    const ContainerRecord& record = container->record;
+    if (!record.one_off && record.service == service && record.number == number &&
+        container->activity != Container::Activity::removing) {
+      return container.get();
+    }
+  }
+  return nullptr;
+}
+
+Container& Containers::add(ContainerRecord record) {
+  auto container = std::make_unique<Container>();
+  container->record = std::move(record);
+  return *(containers_[container->record.id] = std::move(container));
+}
+
+void Containers::start(Container& container, Done done) {
+  if (container.up()) return done({});
+  if (container.activity != Container::Activity::idle) {
+    return done(make_error(Errc::busy, "container \"{}\" is still starting or ending", container.record.name));
+  }
+  cancel_restart(container);
+  container.restarts = {};
+  container.record.restart_count = 0;
+  container.on_started = std::move(done);
+  launch(container);
+}
+
+void Containers::launch(Container& container) {
+  container.activity = Container::Activity::starting;
+  container.restart_due = false;
+  container.stop_requested = false;
+  container.start_error.reset();
+  container.record.stopped_by_user = false;
+  container.record.error.clear();
+  auto prepared = prepare_launch(container);
+  if (!prepared) return fail_start(container, std::move(prepared).error(), kCannotStart);
+  const auto work = *prepared;
+  context_.loop.run_blocking(
+      [work] {
+        auto client = work->run();
+        if (client) {
+          work->client = *std::move(client);
+        } else {
+          work->error = std::move(client).error();
+        }
+      },
+      [this, work, id = container.record.id] { launched(id, *work); });
+}
+
+Result<std::shared_ptr<Containers::Launch>> Containers::prepare_launch(Container& container) {
+  ContainerRecord& record = container.record;
+  auto work = std::make_shared<Launch>();
+  TRY_ASSIGN(const auto* host, facts());
+  work->facts = *host;
+  ContainerRecord* const records[] = {&record};
+  TRY(addresses_.lease(records));
+  TRY(addresses_.publish(records));
+  TRY_ASSIGN(work->attachments, addresses_.attachments(record));
+  work->resolver = !record.networks.empty();
+  work->paths = context_.paths;
+
+  work->start.project = record.project;
+  work->start.id = record.id;
+  for (const state::NetworkRecord& network : record.networks) {
+    for (const std::string& cidr : {network.ipv4, network.ipv6}) {
+      if (!cidr.empty()) work->start.addresses.push_back(without_prefix(cidr));
+    }
+  }
+  work->start.host_gateway = addresses_.gateway(record);
+  TRY(join_namespaces(record, *work));
+
+  monitor::Request& request = work->request;
+  request.container_id = record.id;
+  request.project = record.project;
+  request.run_dir = context_.paths.run_container(record.id);
+  request.state_dir = context_.paths.container(record.project, record.id);
+  request.log_path = context_.paths.log(record.project, record.id);
+  request.log_max_size = record.log_max_size;
+  request.log_max_files = record.log_max_files;
+  request.tty = record.tty;
+  request.open_stdin = record.open_stdin;
+  TRY_ASSIGN(const std::string program, sys::own_program());
+  request.respawn_argv = supervise_arguments(program, context_.paths, context_.project);
+  request.respawn_argv.emplace_back("--adopt");
+  request.project_lock_path = context_.paths.lock(context_.project);
+  return work;
+}
+
+Result<void> Containers::join_namespaces(const ContainerRecord& record, Launch& launch) {
+  for (const auto& [type, target] : record.joins) {
+    TRY_ASSIGN(const ContainerRecord other, running_container(target).with("joining its {} namespace", type));
+    launch.start.namespaces[type] = fmt::format("/proc/{}/ns/{}", other.pid, type == "network" ? "net" : type);
+    if (type == "network") launch.start.network_container = other.id;
+  }
+  return {};
+}
+
+/// "service:NAME" in this project, or "container:NAME" anywhere.
+Result<ContainerRecord> Containers::running_container(const std::string& target) const {
+  const bool by_service = target.starts_with("service:");
+  const std::string name = target.substr(target.find(':') + 1);
+  for (const auto& [id, container] : containers_) {
+    const ContainerRecord& record = container->record;
+    const bool fits = by_service ? record.service == name && !record.one_off : record.name == name || record.id == name;
+    if (fits && container->up()) return record;
+  }
+  if (by_service) return make_error(Errc::not_found, "service \"{}\" does not run", name);
+  TRY_ASSIGN(const auto projects, state::list_projects(context_.paths));
+  for (const state::ProjectSummary& project : projects) {
+    TRY_ASSIGN(const auto records, state::list_containers(context_.paths, project.name));
+    for (const ContainerRecord& record : records) {
+      if ((record.name == name || record.id == name) && record.phase == Phase::running) return record;
+    }
+  }
+  return make_error(Errc::not_found, "container \"{}\" does not run", name);
+}
+
+Result<const launch_ns::HostFacts*> Containers::facts() {
+  if (!facts_) {
+    TRY_ASSIGN(auto probed, launch_ns::probe_host().with("looking at this machine"));
+    facts_ = std::move(probed);
+  }
+  return &*facts_;
+}
+
+void Containers::launched(const std::string& id, Launch& work) {
+  Container* container = find(id);
+  if (container == nullptr) return;
+  if (work.error) return fail_start(*container, *std::move(work.error), kCannotStart);
+  container->monitor = *std::move(work.client);
+  watch(*container);
+}
+
+/// The container does not run and nothing of the attempt is left but, for a moment, its monitor.
+void Containers::fail_start(Container& container, Error error, int exit_code) {
+  ContainerRecord& record = container.record;
+  record.error = error.message();
+  record.exit_code = exit_code;
+  record.finished_at = std::chrono::system_clock::now();
+  if (record.phase == Phase::running) record.phase = Phase::exited;
+  container.start_error = std::move(error);
+  context_.log.write("container {} could not start: {}", record.name, record.error);
+  container.activity = Container::Activity::ending;
+  if (!container.monitor) end(container);
+}
+
+void Containers::stop(Container& container, std::optional<Duration> grace, Done done) {
+  cancel_restart(container);
+  if (container.activity == Container::Activity::idle) return done({});
+  container.on_ended.push_back(std::move(done));
+  container.stop_requested = true;
+  container.record.stopped_by_user = true;
+  // A container that is just starting is stopped when its monitor speaks, one that is ending needs no signal.
+  if (container.up()) signal_stop(container, grace.value_or(container.record.stop_grace));
+}
+
+void Containers::signal_stop(Container& container, Duration grace) {
+  // Written before the signal: an adopting supervisor must not take the end for a crash.
+  save(container);
+  update_names(container);
+  if (container.record.paused) pause(container, false, [](const auto&) {});
+  const auto signal = parse_signal(container.record.stop_signal);
+  const int number = signal && !container.record.stop_signal.empty() ? *signal : SIGTERM;
+  if (grace <= Duration::zero()) {
+    [[maybe_unused]] const auto killed = container.monitor->kill_all();
+    return;
+  }
+  [[maybe_unused]] const auto sent = container.monitor->signal(number);
+  container.kill_timer = context_.loop.call_after(grace, [this, id = container.record.id] {
+    Container* late = find(id);
+    if (late == nullptr || !late->monitor) return;
+    context_.log.write("container {} did not stop in time and is killed", late->record.name);
+    [[maybe_unused]] const auto killed = late->monitor->kill_all();
+  });
+}
+
+Result<void> Containers::kill(Container& container, int signal) {
+  if (!container.up()) return make_error(Errc::not_found, "container \"{}\" does not run", container.record.name);
+  const auto stop_signal = parse_signal(container.record.stop_signal);
+  if (signal == SIGKILL || signal == SIGTERM || (stop_signal && *stop_signal == signal)) {
+    container.stop_requested = true;
+    container.record.stopped_by_user = true;
+    save(container);
+  }
+  if (signal == SIGKILL) return container.monitor->kill_all();
+  return container.monitor->signal(signal);
+}
+
+void Containers::pause(Container& container, bool freeze, Done done) {
+  if (!container.up()) return done(make_error(Errc::not_found, "container \"{}\" does not run", container.record.name));
+  const auto host = facts();
+  if (!host) return done(host.error());
+  struct Work {
+    runtime::cgroup::Group group;
+    Result<void> result;
+  };
+  auto work = std::make_shared<Work>(Work{runtime::cgroup::Group::open((*host)->cgroups, container.record.cgroup), {}});
+  context_.loop.run_blocking([work, freeze] { work->result = freeze ? work->group.freeze() : work->group.thaw(); },
+                             [this, work, freeze, done = std::move(done), id = container.record.id] {
+                               Container* paused = find(id);
+                               if (paused != nullptr && work->result && paused->up()) {
+                                 paused->record.paused = freeze;
+                                 save(*paused);
+                                 on_event_(*paused, freeze ? "pause" : "unpause");
+                                 changed(*paused);
+                               }
+                               done(std::move(work->result));
+                             });
+}
+
+void Containers::remove(Container& container, bool keep_lease, Done done) {
+  if (container.activity != Container::Activity::idle) {
+    return done(make_error(Errc::busy, "container \"{}\" runs: stop it before it is removed", container.record.name));
+  }
+  cancel_restart(container);
+  container.activity = Container::Activity::removing;
+  addresses_.unpublish(container.record);
+  names_.remove(container.record);
+  auto result = std::make_shared<Result<void>>();
+  context_.loop.run_blocking(
+      [result, paths = context_.paths, project = container.record.project, id = container.record.id] {
+        // Without its record a container is a leftover: a crash from here on ends in its removal, too.
+        ::unlink(paths.record(project, id).c_str());
+        *result = container::remove_container(paths, project, id);
+      },
+      [this, result, keep_lease, done = std::move(done), id = container.record.id] {
+        Container* removed = find(id);
+        if (*result && removed != nullptr) {
+          if (!keep_lease) {
+            if (auto released = addresses_.release(removed->record); !released) *result = std::move(released);
+          }
+          on_event_(*removed, "destroy");
+          const auto last = std::move(containers_[id]);
+          containers_.erase(id);
+          changed(*last);
+        }
+        done(std::move(*result));
+      });
+}
+
+int Containers::subscribe(std::function<void(Container&)> on_change) {
+  subscribers_[++next_subscriber_] = std::move(on_change);
+  return next_subscriber_;
+}
+
+void Containers::unsubscribe(int id) { subscribers_.erase(id); }
+
+void Containers::changed(Container& container) {
+  // A subscriber may unsubscribe itself or others.
+  const auto subscribers = subscribers_;
+  for (const auto& [id, on_change] : subscribers) {
+    if (subscribers_.contains(id)) on_change(container);
+  }
+}
+
+void Containers::save(const Container& container) {
+  if (container.activity == Container::Activity::removing) return;
+  if (const auto saved = state::save_record(context_.paths, container.record); !saved) {
+    context_.log.write("{}", saved.error().message());
+  }
+}
+
+bool Containers::busy() const {
+  for (const auto& [id, container] : containers_) {
+    if (container->busy()) return true;
+  }
+  return false;
+}
+
+void Containers::say_goodbye() {
+  for (const auto& [id, container] : containers_) {
+    if (!container->monitor) continue;
+    [[maybe_unused]] const auto said = container->monitor->goodbye();
+  }
+}
+
+std::string Containers::last_output(const Container& container) const {
+  const ContainerRecord& record = container.record;
+  std::string text;
+  if (!record.health.log.empty()) {
+    const state::ProbeRecord& probe = record.health.log.back();
+    text += fmt::format("\n  last probe, exit code {}: {}", probe.exit_code, trim(probe.output));
+  }
+  std::string lines;
+  state::LogQuery query;
+  query.tail = kLinesShown;
+  [[maybe_unused]] const auto read =
+      state::read_log(context_.paths.log(record.project, record.id), query, [&](const state::LogLine& line) {
+        lines += fmt::format("\n  {} | {}", record.name, line.text);
+        return true;
+      });
+  return text + lines;
+}
+
+}  // namespace compose::supervisor

@@ -1,0 +1,106 @@
+#pragma once
+// The containers of the project: starts, stops and removes them, hears their monitors, applies restart policies and
+// health. Mechanism and policy of single containers; what is to be done and in which order comes from a plan.
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/launch/plan.hpp"
+#include "supervisor/addresses.hpp"
+#include "supervisor/container.hpp"
+#include "supervisor/context.hpp"
+#include "supervisor/names.hpp"
+
+namespace compose::supervisor {
+
+/// `action` is one of protocol.hpp's container actions.
+using OnEvent = std::function<void(const Container&, const std::string& action)>;
+
+class Containers {
+ public:
+  Containers(const Context& context, Addresses& addresses, Names& names, OnEvent on_event);
+  ~Containers();
+
+  Container* find(const std::string& id);
+  /// The container at this place of a service, one-off ones apart.
+  Container* find_replica(const std::string& service, int number);
+  const std::map<std::string, std::unique_ptr<Container>>& all() const { return containers_; }
+  /// Takes up a container whose files are made.
+  Container& add(state::ContainerRecord record);
+
+  /// Done when its own program runs, or with the reason why not; then nothing of the attempt is left.
+  void start(Container& container, Done done);
+  /// Stop signal, `grace` (nothing: the container's own), SIGKILL. Done when it and its monitor have ended. A pending
+  /// restart is called off.
+  void stop(Container& container, std::optional<Duration> grace, Done done);
+  /// Sends a signal. SIGKILL, SIGTERM and the container's stop signal count as a stop: no policy restarts it then.
+  Result<void> kill(Container& container, int signal);
+  void pause(Container& container, bool freeze, Done done);
+  /// Files, cgroups and ports of a container that is idle. With `keep_lease` the next one at its place gets its
+  /// addresses. The Container is gone when `done` is called.
+  void remove(Container& container, bool keep_lease, Done done);
+
+  /// Called after every change of any container's state or health; may stop or start containers.
+  int subscribe(std::function<void(Container&)> on_change);
+  void unsubscribe(int id);
+
+  /// Takes up what the last supervisor left: connects to monitors, reads exits, cleans up what is half-made.
+  Result<void> adopt();
+  /// Tells every monitor that this supervisor leaves on purpose.
+  void say_goodbye();
+  bool busy() const;
+
+  /// What a person needs to see of a container that failed: its last probe's output and its last log lines.
+  std::string last_output(const Container& container) const;
+
+ private:
+  struct Launch;
+  void launch(Container& container);
+  Result<std::shared_ptr<Launch>> prepare_launch(Container& container);
+  void launched(const std::string& id, Launch& launch);
+  void fail_start(Container& container, Error error, int exit_code);
+  Result<void> join_namespaces(const state::ContainerRecord& record, Launch& launch);
+  Result<state::ContainerRecord> running_container(const std::string& target) const;
+  Result<const runtime::launch::HostFacts*> facts();
+
+  void watch(Container& container);
+  void hear(const std::string& id);
+  void handle(Container& container, const runtime::monitor::Event& event);
+  void on_started(Container& container, const runtime::monitor::Event& event);
+  void on_exited(Container& container, const runtime::monitor::Event& event);
+  void on_lost(Container& container);
+  void end(Container& container);
+  void signal_stop(Container& container, Duration grace);
+  void begin_health(Container& container);
+  void on_probe(Container& container, bool changed);
+  void decide_restart(Container& container, const policy::Ended& end);
+  void restart(Container& container);
+  void cancel_restart(Container& container);
+  void update_names(const Container& container);
+
+  Result<void> adopt_one(state::ContainerRecord record);
+  void adopt_ended(Container& container);
+  void remove_leftovers(const std::string& id);
+  void sweep_groups();
+  void kill_group(const std::string& path);
+
+  void save(const Container& container);
+  void changed(Container& container);
+
+  const Context& context_;
+  Addresses& addresses_;
+  Names& names_;
+  OnEvent on_event_;
+  std::map<std::string, std::unique_ptr<Container>> containers_;
+  std::map<int, std::function<void(Container&)>> subscribers_;
+  int next_subscriber_ = 0;
+  std::optional<runtime::launch::HostFacts> facts_;
+};
+
+/// The number of a signal's name ("SIGTERM", "term", "RTMIN+3", "15"); Errc::invalid.
+Result<int> parse_signal(const std::string& text);
+
+}  // namespace compose::supervisor

@@ -1,0 +1,125 @@
+// How a new supervisor takes over what the last one left.
+#include <algorithm>
+#include <set>
+
+#include "container/prepare.hpp"
+#include "runtime/cgroup/cgroup.hpp"
+#include "supervisor/containers.hpp"
+#include "sys/file.hpp"
+#include "sys/process.hpp"
+
+namespace compose::supervisor {
+
+using runtime::cgroup::Group;
+using state::ContainerRecord;
+using state::Phase;
+
+Result<void> Containers::adopt() {
+  TRY_ASSIGN(const auto ids, sys::list_directory(context_.paths.containers(context_.project)));
+  if (ids.empty()) return {};
+  std::vector<std::string> half_made;
+  for (const std::string& id : ids) {
+    auto record = state::load_record(context_.paths, context_.project, id);
+    if (!record && record.error().code() != Errc::not_found) return std::move(record).error();
+    if (!record || record->phase == Phase::creating || record->phase == Phase::removing) {
+      half_made.push_back(id);
+      continue;
+    }
+    TRY(adopt_one(*std::move(record)));
+  }
+  for (const std::string& id : half_made) remove_leftovers(id);
+  sweep_groups();
+  std::vector<std::string> live;
+  for (const auto& [id, container] : containers_) live.push_back(id);
+  if (const auto swept = addresses_.sweep(live); !swept) context_.log.write("{}", swept.error().message());
+  return {};
+}
+
+Result<void> Containers::adopt_one(ContainerRecord record) {
+  Container& container = add(std::move(record));
+  const ContainerRecord& known = container.record;
+  container.stop_requested = known.stopped_by_user;
+  container.restarts.attempts = static_cast<std::uint64_t>(known.restart_count);
+  const std::string socket = context_.paths.monitor_socket(known.id);
+  // Also for a container that is only "created": the last supervisor may have died while it was starting.
+  if (sys::exists(socket)) {
+    auto client = runtime::monitor::Client::connect(socket);
+    if (client) {
+      container.monitor = *std::move(client);
+      container.activity = Container::Activity::starting;
+      watch(container);
+      return {};
+    }
+    context_.log.write("monitor of {}: {}", known.name, client.error().message());
+  }
+  adopt_ended(container);
+  return {};
+}
+
+/// No monitor answers: the container has ended, or must.
+void Containers::adopt_ended(Container& container) {
+  ContainerRecord& record = container.record;
+  if (record.phase != Phase::running) {
+    if (!record.restarting) return;
+    container.restart_due = true;
+    context_.loop.post([this, id = record.id] {
+      Container* due = find(id);
+      if (due != nullptr && due->restart_due && due->activity == Container::Activity::idle) restart(*due);
+    });
+    return;
+  }
+  const bool rebooted = record.boot_id != sys::boot_id();
+  if (!rebooted) kill_group(record.cgroup);
+  record = state::observe(context_.paths, record);
+  if (record.phase == Phase::running) {
+    // The kill above is still at work, or the exit record has not been seen: it cannot run on without a monitor.
+    record.phase = Phase::exited;
+    record.exit_code = 137;
+    record.error = "its monitor was lost";
+  }
+  if (record.finished_at < record.started_at) record.finished_at = std::chrono::system_clock::now();
+  if (rebooted) {
+    for (state::PortRecord& port : record.ports) port.host_port = 0;
+  }
+  policy::Ended end;
+  end.exit_code = record.exit_code;
+  end.stop_requested = container.stop_requested;
+  end.ran_for = record.finished_at - record.started_at;
+  decide_restart(container, end);
+}
+
+/// A container without a usable record: a crash while it was made or removed.
+void Containers::remove_leftovers(const std::string& id) {
+  context_.log.write("removing what is left of container {}", id);
+  kill_group(state::Paths::cgroup(context_.project, id));
+  if (const auto removed = container::remove_container(context_.paths, context_.project, id); !removed) {
+    context_.log.write("{}", removed.error().message());
+  }
+}
+
+/// Groups of this project that belong to no container: their monitor and their record are gone.
+void Containers::sweep_groups() {
+  const auto host = facts();
+  if (!host) return context_.log.write("{}", host.error().message());
+  std::set<std::string> found;
+  for (const auto& hierarchy : (*host)->cgroups.hierarchies) {
+    const auto names = sys::list_directory(hierarchy.mount_point + "/compose/" + context_.project);
+    if (!names) continue;
+    for (const std::string& name : *names) {
+      const bool is_id = name.size() == 64 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
+      if (is_id && !containers_.contains(name)) found.insert(name);
+    }
+  }
+  for (const std::string& id : found) kill_group(state::Paths::cgroup(context_.project, id));
+}
+
+void Containers::kill_group(const std::string& path) {
+  const auto host = facts();
+  if (!host || path.empty()) return;
+  const Group group = Group::open((*host)->cgroups, path);
+  if (!group.exists()) return;
+  if (const auto killed = group.kill_all(); !killed) context_.log.write("{}", killed.error().message());
+  if (const auto removed = group.remove(); !removed) context_.log.write("{}", removed.error().message());
+}
+
+}  // namespace compose::supervisor

@@ -1,0 +1,240 @@
+// What monitors say, and what follows from it: exits, restarts, health.
+#include <csignal>
+
+#include "supervisor/containers.hpp"
+#include "sys/process.hpp"
+
+namespace compose::supervisor {
+
+using runtime::monitor::Event;
+using state::ContainerRecord;
+using state::Phase;
+
+namespace {
+
+constexpr int kKilled = 128 + SIGKILL;
+
+policy::RestartSpec restart_spec_of(const state::RestartRecord& record) {
+  using Condition = policy::RestartSpec::Condition;
+  policy::RestartSpec spec;
+  if (record.condition == "always") spec.condition = Condition::always;
+  if (record.condition == "on-failure") spec.condition = Condition::on_failure;
+  if (record.condition == "unless-stopped") spec.condition = Condition::unless_stopped;
+  if (record.max_attempts != 0) spec.max_attempts = record.max_attempts;
+  spec.delay = record.delay;
+  spec.window = record.window;
+  return spec;
+}
+
+}  // namespace
+
+void Containers::watch(Container& container) {
+  container.monitor_watch =
+      context_.loop.watch_readable(container.monitor->fd(), [this, id = container.record.id] { hear(id); });
+}
+
+void Containers::hear(const std::string& id) {
+  for (;;) {
+    // Whoever hears of an event may end the container: look it up again each time.
+    Container* container = find(id);
+    if (container == nullptr || !container->monitor) return;
+    const auto event = container->monitor->receive();
+    if (!event) {
+      context_.log.write("monitor of {}: {}", container->record.name, event.error().message());
+      return on_lost(*container);
+    }
+    if (!*event) return;
+    handle(*container, **event);
+  }
+}
+
+void Containers::handle(Container& container, const Event& event) {
+  switch (event.kind) {
+    case Event::Kind::created:
+    case Event::Kind::stream_closed:
+      return;
+    case Event::Kind::started:
+      return on_started(container, event);
+    case Event::Kind::failed: {
+      Error error{errc_from_errno(event.sys_errno), event.message, event.sys_errno};
+      return fail_start(container, std::move(error), event.exit_code_hint);
+    }
+    case Event::Kind::exited:
+      return on_exited(container, event);
+    case Event::Kind::lost:
+      return on_lost(container);
+  }
+}
+
+void Containers::on_started(Container& container, const Event& event) {
+  ContainerRecord& record = container.record;
+  const bool known = record.phase == Phase::running && record.pid == event.pid && record.start_time == event.start_time;
+  container.activity = Container::Activity::running;
+  if (!known) {
+    record.phase = Phase::running;
+    record.pid = event.pid;
+    record.start_time = event.start_time;
+    record.boot_id = sys::boot_id();
+    record.started_at = event.at == state::Time{} ? std::chrono::system_clock::now() : event.at;
+    record.finished_at = {};
+    record.exit_code = 0;
+    record.oom_killed = false;
+    record.paused = false;
+    record.restarting = false;
+    record.health = {};
+    if (!record.healthcheck.test.empty()) record.health.status = "starting";
+    save(container);
+  }
+  if (auto sockets = container.monitor->take_resolver_sockets()) names_.serve(record, *std::move(sockets));
+  update_names(container);
+  begin_health(container);
+  if (!known) on_event_(container, "start");
+  if (const Done done = std::exchange(container.on_started, nullptr)) done({});
+  if (container.up()) changed(container);
+  // Somebody wanted it stopped before it ran.
+  if (container.up() && container.stop_requested && !container.kill_timer) {
+    signal_stop(container, record.stop_grace);
+  }
+}
+
+void Containers::on_exited(Container& container, const Event& event) {
+  ContainerRecord& record = container.record;
+  container.activity = Container::Activity::ending;
+  container.kill_timer.reset();
+  container.health.reset();
+  record.phase = Phase::exited;
+  record.paused = false;
+  record.exit_code = event.exit_code;
+  record.oom_killed = event.oom_killed;
+  record.finished_at = event.at == state::Time{} ? std::chrono::system_clock::now() : event.at;
+  names_.remove(record);
+  if (event.oom_killed) on_event_(container, "oom");
+  policy::Ended end;
+  end.exit_code = event.exit_code;
+  end.stop_requested = container.stop_requested;
+  end.ran_for = record.finished_at - record.started_at;
+  decide_restart(container, end);
+}
+
+void Containers::on_lost(Container& container) {
+  container.monitor_watch.reset();
+  container.monitor.reset();
+  if (container.activity == Container::Activity::ending) return end(container);
+  ContainerRecord& record = container.record;
+  kill_group(record.cgroup);
+  if (container.activity == Container::Activity::starting) {
+    return fail_start(container, Error{Errc::failed, "its monitor ended before it ran"}, kKilled);
+  }
+  // Its output and its exit code are lost with the monitor; a container nobody keeps is ended, not guessed about.
+  context_.log.write("the monitor of {} was lost", record.name);
+  Event exit;
+  exit.kind = Event::Kind::exited;
+  exit.exit_code = kKilled;
+  exit.at = std::chrono::system_clock::now();
+  record.error = "its monitor was lost";
+  on_exited(container, exit);
+  end(container);
+}
+
+/// Container and monitor are gone: who waited for that goes on, or the next run begins.
+void Containers::end(Container& container) {
+  ContainerRecord& record = container.record;
+  container.monitor_watch.reset();
+  container.monitor.reset();
+  container.kill_timer.reset();
+  container.activity = Container::Activity::idle;
+  const std::string id = record.id;
+  if (container.start_error) {
+    const Error error = *std::exchange(container.start_error, std::nullopt);
+    addresses_.unpublish(record);
+    names_.remove(record);
+    if (const Done done = std::exchange(container.on_started, nullptr)) {
+      save(container);
+      done(error);
+    } else {
+      // It was the policy that wanted it.
+      policy::Ended end;
+      end.exit_code = record.exit_code;
+      end.start_failed = true;
+      end.stop_requested = container.stop_requested;
+      decide_restart(container, end);
+    }
+  }
+  // Any callback may remove the container.
+  if (find(id) != nullptr) {
+    for (const Done& done : std::exchange(container.on_ended, {})) done({});
+  }
+  if (find(id) == nullptr) return;
+  changed(container);
+  if (find(id) != nullptr && container.restart_due) restart(container);
+}
+
+void Containers::decide_restart(Container& container, const policy::Ended& end) {
+  ContainerRecord& record = container.record;
+  const auto decision = policy::next(restart_spec_of(record.restart), container.restarts, end);
+  container.restarts = decision.next;
+  record.restarting = decision.kind == policy::Decision::Kind::restart;
+  if (!decision.reason.empty()) context_.log.write("container {}: {}", record.name, decision.reason);
+  if (record.restarting) {
+    container.restart_timer = context_.loop.call_after(decision.delay, [this, id = record.id] {
+      Container* due = find(id);
+      if (due == nullptr) return;
+      due->restart_timer.reset();
+      due->restart_due = true;
+      if (due->activity == Container::Activity::idle) restart(*due);
+    });
+  } else {
+    addresses_.unpublish(record);
+    context_.loop.post([this] {
+      if (const auto flushed = addresses_.flush(); !flushed) context_.log.write("{}", flushed.error().message());
+    });
+  }
+  save(container);
+  if (!end.start_failed) on_event_(container, "die");
+}
+
+void Containers::restart(Container& container) {
+  ++container.record.restart_count;
+  on_event_(container, "restart");
+  launch(container);
+}
+
+void Containers::cancel_restart(Container& container) {
+  container.restart_timer.reset();
+  container.restart_due = false;
+  if (!container.record.restarting) return;
+  container.record.restarting = false;
+  container.record.stopped_by_user = true;
+  addresses_.unpublish(container.record);
+  save(container);
+}
+
+void Containers::begin_health(Container& container) {
+  container.health.reset();
+  if (container.record.healthcheck.test.empty()) return;
+  container.health =
+      std::make_unique<HealthCheck>(context_, container.record, [this, id = container.record.id](bool has_changed) {
+        if (Container* probed = find(id)) on_probe(*probed, has_changed);
+      });
+}
+
+void Containers::on_probe(Container& container, bool has_changed) {
+  state::HealthRecord health = container.health->record();
+  // After an adoption the machine begins anew; what is known to be healthy stays so until it says otherwise.
+  if (!has_changed && health.status == "starting") health.status = container.record.health.status;
+  const bool differs = health.status != container.record.health.status;
+  container.record.health = std::move(health);
+  save(container);
+  if (!differs) return;
+  update_names(container);
+  on_event_(container, "health_status");
+  changed(container);
+}
+
+void Containers::update_names(const Container& container) {
+  const ContainerRecord& record = container.record;
+  const bool healthy = record.health.status.empty() || record.health.status == "healthy";
+  names_.put(record, healthy && !container.stop_requested);
+}
+
+}  // namespace compose::supervisor

@@ -1,0 +1,214 @@
+#include "supervisor/executor.hpp"
+
+#include <algorithm>
+
+#include "base/ids.hpp"
+
+namespace compose::supervisor {
+
+using plan::After;
+using plan::Op;
+using plan::OpKind;
+
+Executor::Executor(const Context& context, Containers& containers, Addresses& addresses, Work work,
+                   OnProgress on_progress)
+    : context_{context},
+      containers_{containers},
+      addresses_{addresses},
+      work_{std::move(work)},
+      on_progress_{std::move(on_progress)},
+      steps_(work_.plan.ops.size()) {}
+
+Executor::~Executor() {
+  *alive_ = false;
+  containers_.unsubscribe(subscription_);
+}
+
+void Executor::run(OnEnd on_end) {
+  on_end_ = std::move(on_end);
+  subscription_ = containers_.subscribe([this](Container& container) { look_at_waits(container); });
+  if (work_.deadline) {
+    deadline_ = context_.loop.call_after(*work_.deadline, [this] { cancel("timed out waiting"); });
+  }
+  if (auto made = make_records(); !made) {
+    stopping_ = true;
+    report_.failure = Failure{made.error().message(), records_position_};
+  }
+  advance();
+}
+
+void Executor::cancel(const std::string& reason) {
+  if (stopping_) return;
+  stopping_ = true;
+  report_.cancelled = true;
+  report_.failure = Failure{reason, ""};
+  // What only waits has nothing to bring to an end.
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const OpKind kind = work_.plan.ops[i].kind;
+    const bool waits = kind == OpKind::wait_healthy || kind == OpKind::wait_completed;
+    if (waits && steps_[i].state == State::running) steps_[i].state = State::skipped;
+  }
+  advance();
+}
+
+/// Begins what can begin. Operations that end at once come back here: they only ask for another round.
+void Executor::advance() {
+  again_ = true;
+  if (advancing_) return;
+  advancing_ = true;
+  const auto alive = alive_;
+  while (again_) {
+    again_ = false;
+    for (std::size_t i = 0; i < steps_.size(); ++i) {
+      const Op& op = work_.plan.ops[i];
+      if (steps_[i].state != State::waiting) continue;
+      if (stopping_ || hopeless(op)) {
+        steps_[i].state = State::skipped;
+      } else if (ready(op)) {
+        begin(op);
+      }
+    }
+  }
+  advancing_ = false;
+  if (*alive) end_if_done();
+}
+
+bool Executor::ready(const Op& op) const {
+  return std::ranges::all_of(op.after, [&](const After& after) {
+    const State state = steps_[static_cast<std::size_t>(after.op - 1)].state;
+    return state == State::done || (!after.required && (state == State::failed || state == State::skipped));
+  });
+}
+
+/// Something it needs has failed for good.
+bool Executor::hopeless(const Op& op) const {
+  return std::ranges::any_of(op.after, [&](const After& after) {
+    const State state = steps_[static_cast<std::size_t>(after.op - 1)].state;
+    return after.required && (state == State::failed || state == State::skipped);
+  });
+}
+
+/// Everything that needs it can do without it (depends_on with required: false).
+bool Executor::tolerable(const Op& op) const {
+  bool anybody = false;
+  for (const Op& later : work_.plan.ops) {
+    for (const After& after : later.after) {
+      if (after.op != op.number) continue;
+      anybody = true;
+      if (after.required && !tolerable(later)) return false;
+    }
+  }
+  return anybody;
+}
+
+void Executor::begin(const Op& op) {
+  steps_[static_cast<std::size_t>(op.number - 1)].state = State::running;
+  show(op, State::running);
+  const auto done = [this, alive = alive_, number = op.number](Result<void> result) {
+    if (*alive) finish(number, std::move(result));
+  };
+  Container* container = target(op);
+  switch (op.kind) {
+    case OpKind::create_network:
+      return create_network(op);
+    case OpKind::create_volume:
+      return create_volume(op);
+    case OpKind::create_container:
+      return create_container(op);
+    case OpKind::start_container:
+      return start_container(op);
+    case OpKind::stop_container:
+      if (container == nullptr) return done({});
+      return containers_.stop(*container, op.timeout ? std::optional<Duration>{*op.timeout} : std::nullopt, done);
+    case OpKind::kill_container: {
+      const auto signal = parse_signal(op.signal.empty() ? "SIGKILL" : op.signal);
+      if (!signal) return done(signal.error());
+      return container == nullptr ? done({}) : done(containers_.kill(*container, *signal));
+    }
+    case OpKind::pause_container:
+    case OpKind::unpause_container:
+      if (container == nullptr) return done({});
+      return containers_.pause(*container, op.kind == OpKind::pause_container, done);
+    case OpKind::remove_container:
+      return remove_container(op);
+    case OpKind::remove_network:
+      return remove_network(op);
+    case OpKind::remove_volume:
+      return remove_volume(op);
+    case OpKind::wait_healthy:
+    case OpKind::wait_completed:
+      return wait(op);
+  }
+}
+
+void Executor::finish(int number, Result<void> result) {
+  Step& step = steps_[static_cast<std::size_t>(number - 1)];
+  if (step.state != State::running) return;  // a wait that was cancelled
+  const Op& op = work_.plan.ops[static_cast<std::size_t>(number - 1)];
+  step.state = result ? State::done : State::failed;
+  show(op, step.state);
+  if (!result) fail(op, result.error());
+  advance();
+}
+
+void Executor::fail(const Op& op, const Error& error) {
+  if (tolerable(op)) {
+    report_.warnings.push_back(error.message());
+    return;
+  }
+  if (!report_.failure) report_.failure = Failure{error.message(), position(op, error)};
+  if (work_.keep_going || stopping_) return;
+  stopping_ = true;
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const OpKind kind = work_.plan.ops[i].kind;
+    const bool waits = kind == OpKind::wait_healthy || kind == OpKind::wait_completed;
+    if (waits && steps_[i].state == State::running) steps_[i].state = State::skipped;
+  }
+}
+
+void Executor::end_if_done() {
+  const bool open = std::ranges::any_of(
+      steps_, [](const Step& step) { return step.state == State::waiting || step.state == State::running; });
+  if (open || !on_end_) return;
+  deadline_.reset();
+  containers_.unsubscribe(subscription_);
+  // A container that was planned but never made holds addresses and ports all the same.
+  for (Step& step : steps_) {
+    if (!step.record || containers_.find(step.record->id) != nullptr) continue;
+    if (report_.created_containers.contains(step.record->id)) continue;
+    addresses_.unpublish(*step.record);
+    if (const auto released = addresses_.release(*step.record); !released) {
+      context_.log.write("{}", released.error().message());
+    }
+  }
+  if (const auto flushed = addresses_.flush(); !flushed) context_.log.write("{}", flushed.error().message());
+  const OnEnd on_end = std::exchange(on_end_, nullptr);
+  on_end(std::move(report_));
+}
+
+Container* Executor::target(const Op& op) const {
+  if (!op.container_id.empty()) return containers_.find(op.container_id);
+  // It was made by this plan.
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const Op& create = work_.plan.ops[i];
+    if (create.kind == OpKind::create_container && create.service == op.service && create.replica == op.replica &&
+        create.name == op.name) {
+      return containers_.find(steps_[i].container_id);
+    }
+  }
+  return containers_.find_replica(op.service, op.replica);
+}
+
+void Executor::look_at_waits(Container& container) {
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    if (steps_[i].state != State::running || steps_[i].container_id != container.record.id) continue;
+    const Op& op = work_.plan.ops[i];
+    if (op.kind != OpKind::wait_healthy && op.kind != OpKind::wait_completed) continue;
+    auto result = waited(op, container);
+    if (!result) continue;
+    // finish() may end everything: nothing of this executor is touched after it.
+    return finish(op.number, *std::move(result));
+  }
+}
+
+}  // namespace compose::supervisor

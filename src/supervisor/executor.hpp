@@ -1,0 +1,116 @@
+#pragma once
+// Walks a plan: an operation begins when those it comes after have ended. Takes no decision of its own but one: after
+// a failure it begins nothing new (or, tidying up, goes on with the rest).
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "compose/plan/plan.hpp"
+#include "supervisor/addresses.hpp"
+#include "supervisor/application.hpp"
+#include "supervisor/containers.hpp"
+
+namespace compose::supervisor {
+
+/// What a person sees while it works: the words of Docker Compose's progress.
+struct Progress {
+  const char* kind = "Container";  ///< Container, Network, Volume
+  std::string name;
+  const char* text = "";    ///< "Starting", "Started", …
+  const char* status = "";  ///< working, done, warning, error
+};
+
+struct Work {
+  plan::Plan plan;
+  ApplicationPtr application;        ///< what create operations are made from; may be null without them
+  std::map<int, Place> one_offs;     ///< create operation -> what is special about its container
+  bool keep_going = false;           ///< a failed operation stops only those that come after it
+  bool release_project = false;      ///< addresses are given up all together, before the networks go
+  std::optional<Duration> deadline;  ///< for the whole
+};
+
+/// What an execution did, for the answer and for undoing it.
+struct Report {
+  std::optional<Failure> failure;
+  bool cancelled = false;
+  std::set<std::string> created_containers;  ///< ids
+  std::set<std::string> started_containers;
+  std::set<std::string> created_networks;  ///< names
+  std::set<std::string> created_volumes;
+  std::vector<std::string> warnings;
+};
+
+class Executor {
+ public:
+  using OnProgress = std::function<void(const Progress&)>;
+  using OnEnd = std::function<void(Report)>;
+
+  Executor(const Context& context, Containers& containers, Addresses& addresses, Work work, OnProgress on_progress);
+  ~Executor();
+
+  /// `on_end` is called once and may destroy the executor.
+  void run(OnEnd on_end);
+  /// Begins nothing new and stops waiting; what has begun is brought to its end.
+  void cancel(const std::string& reason);
+
+ private:
+  enum class State : std::uint8_t { waiting, running, done, failed, skipped };
+  struct Step {
+    State state = State::waiting;
+    std::optional<state::ContainerRecord> record;  // create: made ahead, addresses are leased for it
+    std::string container_id;                      // of the container it works on, once known
+  };
+
+  void advance();
+  bool ready(const plan::Op& op) const;
+  bool hopeless(const plan::Op& op) const;
+  bool tolerable(const plan::Op& op) const;
+  void begin(const plan::Op& op);
+  void finish(int number, Result<void> result);
+  void fail(const plan::Op& op, const Error& error);
+  void end_if_done();
+
+  void create_network(const plan::Op& op);
+  void create_volume(const plan::Op& op);
+  void create_container(const plan::Op& op);
+  void start_container(const plan::Op& op);
+  void remove_container(const plan::Op& op);
+  void remove_network(const plan::Op& op);
+  void remove_volume(const plan::Op& op);
+  void wait(const plan::Op& op);
+  void look_at_waits(Container& container);
+  std::optional<Result<void>> waited(const plan::Op& op, const Container& container) const;
+
+  Result<void> make_records();
+  Result<void> make_record_of(const plan::Op& op);
+  void acquire_addresses();
+  bool starts_at_once(const plan::Op& create) const;
+  Container* target(const plan::Op& op) const;
+  std::string position(const plan::Op& op, const Error& error) const;
+  void show(const plan::Op& op, State state) const;
+  bool replaced_later(const plan::Op& op) const;
+
+  const Context& context_;
+  Containers& containers_;
+  Addresses& addresses_;
+  Work work_;
+  OnProgress on_progress_;
+  OnEnd on_end_;
+  std::vector<Step> steps_;  // steps_[i] belongs to plan.ops[i]
+  Report report_;
+  bool stopping_ = false;
+  bool advancing_ = false;
+  bool again_ = false;
+  bool addresses_acquired_ = false;
+  bool project_released_ = false;
+  int subscription_ = 0;
+  std::string records_position_;  // of the service whose record could not be made
+  async::Timer deadline_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace compose::supervisor

@@ -1,0 +1,313 @@
+// The operations of a plan.
+#include <algorithm>
+
+#include "base/ids.hpp"
+#include "container/prepare.hpp"
+#include "container/volume.hpp"
+#include "supervisor/executor.hpp"
+
+namespace compose::supervisor {
+
+using plan::Op;
+using plan::OpKind;
+using state::ContainerRecord;
+
+namespace {
+
+struct Words {
+  const char* kind;
+  const char* begin;
+  const char* end;
+};
+
+Words words(OpKind kind) {
+  switch (kind) {
+    case OpKind::create_network:
+      return {"Network", "Creating", "Created"};
+    case OpKind::create_volume:
+      return {"Volume", "Creating", "Created"};
+    case OpKind::create_container:
+      return {"Container", "Creating", "Created"};
+    case OpKind::start_container:
+      return {"Container", "Starting", "Started"};
+    case OpKind::stop_container:
+      return {"Container", "Stopping", "Stopped"};
+    case OpKind::kill_container:
+      return {"Container", "Killing", "Killed"};
+    case OpKind::pause_container:
+      return {"Container", "Pausing", "Paused"};
+    case OpKind::unpause_container:
+      return {"Container", "Unpausing", "Unpaused"};
+    case OpKind::remove_container:
+      return {"Container", "Removing", "Removed"};
+    case OpKind::remove_network:
+      return {"Network", "Removing", "Removed"};
+    case OpKind::remove_volume:
+      return {"Volume", "Removing", "Removed"};
+    case OpKind::wait_healthy:
+      return {"Container", "Waiting", "Healthy"};
+    case OpKind::wait_completed:
+      return {"Container", "Waiting", "Exited"};
+  }
+  return {"Container", "", ""};
+}
+
+}  // namespace
+
+bool Executor::replaced_later(const Op& op) const {
+  if (op.container_id.empty()) return false;
+  return std::ranges::any_of(work_.plan.ops, [&](const Op& other) {
+    return other.kind == OpKind::create_container && other.replaces == op.container_id;
+  });
+}
+
+void Executor::show(const Op& op, State state) const {
+  if (!on_progress_) return;
+  Words text = words(op.kind);
+  // Stopping, removing and making anew is one thing to whoever looks on.
+  const bool old = (op.kind == OpKind::stop_container || op.kind == OpKind::remove_container) && replaced_later(op);
+  if (old) {
+    if (state == State::failed) return on_progress_({text.kind, op.name, "Error", "error"});
+    if (op.kind == OpKind::stop_container && state == State::running) {
+      on_progress_({text.kind, op.name, "Recreate", "working"});
+    }
+    return;
+  }
+  if (op.kind == OpKind::create_container && !op.replaces.empty()) text = {"Container", "Recreate", "Recreated"};
+  if (state == State::running) on_progress_({text.kind, op.name, text.begin, "working"});
+  if (state == State::done) on_progress_({text.kind, op.name, text.end, "done"});
+  if (state == State::failed) on_progress_({text.kind, op.name, "Error", tolerable(op) ? "warning" : "error"});
+}
+
+/// Where in the files the reader should look.
+std::string Executor::position(const Op& op, const Error& error) const {
+  if (!work_.application) return "";
+  const model::Project& project = work_.application->project;
+  const auto at = [&](const std::string& path) { return project.where(path).to_string(); };
+  if (op.kind == OpKind::create_network || op.kind == OpKind::remove_network) return at("networks." + op.key);
+  if (op.kind == OpKind::create_volume || op.kind == OpKind::remove_volume) return at("volumes." + op.key);
+  const std::string service = "services." + op.service;
+  const auto known = project.services.find(op.service);
+  if (known == project.services.end()) return "";
+  if (op.kind == OpKind::wait_healthy && known->second.healthcheck) return at(service + ".healthcheck");
+  if (op.kind != OpKind::start_container) return at(service);
+  const Container* container = target(op);
+  if (container == nullptr) return at(service);
+  if (error.code() == Errc::busy) {
+    const int port = addresses_.unpublishable(container->record);
+    return port < 0 ? at(service + ".ports") : at(fmt::format("{}.ports[{}]", service, port));
+  }
+  const int code = container->record.exit_code;
+  if (code == 126 || code == 127) {
+    if (known->second.entrypoint) return at(service + ".entrypoint");
+    return known->second.command ? at(service + ".command") : at(service + ".image");
+  }
+  return at(service);
+}
+
+void Executor::create_network(const Op& op) {
+  const auto spec = network_spec(work_.application->project, op.key);
+  auto ensured = addresses_.ensure(spec);
+  if (ensured) report_.created_networks.insert(spec.name);
+  finish(op.number, std::move(ensured).with("network \"{}\"", op.name));
+}
+
+void Executor::create_volume(const Op& op) {
+  auto made = container::ensure_volume(context_.paths, container::project_volume(work_.application->project, op.key));
+  if (!made) return finish(op.number, std::move(made).with("volume \"{}\"", op.name).error());
+  report_.created_volumes.insert(made->name);
+  finish(op.number, {});
+}
+
+/// The records of all containers to be made: their addresses are leased in one go, before the first is made.
+Result<void> Executor::make_records() {
+  for (const Op& op : work_.plan.ops) {
+    if (op.kind == OpKind::create_container) TRY(make_record_of(op));
+  }
+  return {};
+}
+
+Result<void> Executor::make_record_of(const Op& op) {
+  Place place;
+  const auto special = work_.one_offs.find(op.number);
+  if (special != work_.one_offs.end()) place = special->second;
+  place.service = op.service;
+  place.name = op.name;
+  place.number = op.replica;
+  if (place.id.empty()) place.id = random_id();
+  Step& step = steps_[static_cast<std::size_t>(op.number - 1)];
+  records_position_ = work_.application->project.where("services." + op.service).to_string();
+  TRY_ASSIGN(step.record, make_record(*work_.application, place).with("service \"{}\"", op.service));
+  step.container_id = place.id;
+  return {};
+}
+
+/// Whether nothing has to happen between making a container and starting it.
+bool Executor::starts_at_once(const Op& create) const {
+  if (!create.replaces.empty()) return false;
+  const auto start = std::ranges::find_if(
+      work_.plan.ops, [&](const Op& op) { return op.kind == OpKind::start_container && op.name == create.name; });
+  if (start == work_.plan.ops.end()) return false;
+  return std::ranges::all_of(start->after, [&](const plan::After& after) {
+    const OpKind kind = work_.plan.ops[static_cast<std::size_t>(after.op - 1)].kind;
+    return kind == OpKind::create_container || kind == OpKind::create_network || kind == OpKind::create_volume;
+  });
+}
+
+/// All addresses of the plan under one lock, the ports of what starts at once in one transaction. What goes wrong here
+/// goes wrong again, alone and with its name, when the container starts.
+void Executor::acquire_addresses() {
+  if (std::exchange(addresses_acquired_, true)) return;
+  std::vector<ContainerRecord*> all;
+  std::vector<ContainerRecord*> at_once;
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    if (!steps_[i].record) continue;
+    all.push_back(&*steps_[i].record);
+    if (starts_at_once(work_.plan.ops[i])) at_once.push_back(all.back());
+  }
+  if (const auto leased = addresses_.lease(all); !leased) return;
+  [[maybe_unused]] const auto published = addresses_.publish(at_once);
+}
+
+void Executor::create_container(const Op& op) {
+  acquire_addresses();
+  struct Making {
+    ApplicationPtr application;
+    ContainerRecord record;
+    std::map<std::string, std::string> anonymous_volumes;
+    std::map<std::string, std::string> volumes_from;
+    std::optional<Error> error;
+  };
+  Step& step = steps_[static_cast<std::size_t>(op.number - 1)];
+  auto making = std::make_shared<Making>(Making{work_.application, *step.record, op.anonymous_volumes, {}, {}});
+  for (const std::string& service : making->record.shares_with) {
+    if (const Container* other = containers_.find_replica(service, 1)) {
+      making->volumes_from[service] = other->record.id;
+    }
+  }
+  const auto work = [making, paths = context_.paths] {
+    ContainerRecord& record = making->record;
+    const Application& application = *making->application;
+    const model::Service& service = application.project.services.at(record.service);
+    const container::CreateInput input{application.project,
+                                       service,
+                                       application.loaded.at(record.image_id),
+                                       record.id,
+                                       record.name,
+                                       record.number,
+                                       making->anonymous_volumes,
+                                       making->volumes_from,
+                                       record.labels};
+    auto created = container::create_container(paths, input);
+    if (created) {
+      record.mounts = created->mounts;
+      if (!created->spec.linux_.cgroups_path.empty()) {
+        record.cgroup = created->spec.linux_.cgroups_path;
+      }
+      record.phase = state::Phase::created;
+      auto saved = state::save_record(paths, record);
+      if (saved) return;
+      making->error = std::move(saved).error();
+    } else {
+      making->error = std::move(created).error();
+    }
+    [[maybe_unused]] const auto removed = container::remove_container(paths, record.project, record.id);
+  };
+  const auto done = [this, alive = alive_, making, number = op.number] {
+    if (!*alive) return;
+    const Op& created = work_.plan.ops[static_cast<std::size_t>(number - 1)];
+    if (making->error) {
+      making->error->add_context(fmt::format("cannot create container \"{}\"", created.name));
+      return finish(number, *making->error);
+    }
+    // Ports were noted in the step's record while the files were made.
+    ContainerRecord& record = making->record;
+    const ContainerRecord& planned = *steps_[static_cast<std::size_t>(number - 1)].record;
+    record.networks = planned.networks;
+    record.ports = planned.ports;
+    report_.created_containers.insert(record.id);
+    containers_.add(std::move(record));
+    finish(number, {});
+  };
+  context_.loop.run_blocking(work, done);
+}
+
+void Executor::start_container(const Op& op) {
+  Container* container = target(op);
+  if (container == nullptr) {
+    return finish(op.number, make_error(Errc::not_found, "container \"{}\" does not exist", op.name));
+  }
+  containers_.start(*container, [this, alive = alive_, number = op.number, id = container->record.id](auto result) {
+    if (!*alive) return;
+    const Op& started = work_.plan.ops[static_cast<std::size_t>(number - 1)];
+    if (result) report_.started_containers.insert(id);
+    finish(number, std::move(result).with("cannot start service \"{}\"", started.service));
+  });
+}
+
+void Executor::remove_container(const Op& op) {
+  Container* container = target(op);
+  if (container == nullptr) return finish(op.number, {});
+  std::vector<std::string> volumes;
+  for (const state::MountRecord& mount : container->record.mounts) {
+    if (op.remove_volumes && mount.anonymous) volumes.push_back(mount.name);
+  }
+  const bool keep_lease = work_.release_project || replaced_later(op);
+  containers_.remove(*container, keep_lease, [this, alive = alive_, number = op.number, volumes](auto result) {
+    if (!*alive) return;
+    for (const std::string& volume : volumes) {
+      if (!result) break;
+      result = container::remove_volume(context_.paths, volume);
+    }
+    finish(number, std::move(result));
+  });
+}
+
+void Executor::remove_network(const Op& op) {
+  if (work_.release_project && !std::exchange(project_released_, true)) {
+    if (auto released = addresses_.release_project(); !released) return finish(op.number, std::move(released));
+  }
+  if (auto flushed = addresses_.flush(); !flushed) return finish(op.number, std::move(flushed));
+  finish(op.number, addresses_.remove(op.name).with("network \"{}\"", op.name));
+}
+
+void Executor::remove_volume(const Op& op) {
+  auto result = std::make_shared<Result<void>>();
+  context_.loop.run_blocking(
+      [result, paths = context_.paths, name = op.name] { *result = container::remove_volume(paths, name); },
+      [this, alive = alive_, result, number = op.number] {
+        if (*alive) finish(number, std::move(*result));
+      });
+}
+
+void Executor::wait(const Op& op) {
+  const Container* container = target(op);
+  if (container == nullptr) {
+    return finish(op.number, make_error(Errc::not_found, "container \"{}\" does not exist", op.name));
+  }
+  steps_[static_cast<std::size_t>(op.number - 1)].container_id = container->record.id;
+  if (auto result = waited(op, *container)) finish(op.number, *std::move(result));
+}
+
+/// Whether what `op` waits for has come true, or never will; nothing while that is open.
+std::optional<Result<void>> Executor::waited(const Op& op, const Container& container) const {
+  const ContainerRecord& record = container.record;
+  const bool ended = record.phase != state::Phase::running && !container.busy();
+  if (op.kind == OpKind::wait_completed) {
+    if (!ended) return std::nullopt;
+    if (record.phase == state::Phase::exited && record.exit_code == 0) return Result<void>{};
+    return make_error(Errc::failed, "service \"{}\" didn't complete successfully: container {} exited with code {}{}",
+                      op.service, record.name, record.exit_code, containers_.last_output(container));
+  }
+  if (ended) {
+    return make_error(Errc::failed, "service \"{}\" is not running: container {} exited with code {}{}", op.service,
+                      record.name, record.exit_code, containers_.last_output(container));
+  }
+  if (!container.up()) return std::nullopt;
+  if (record.healthcheck.test.empty() || record.health.status == "healthy") return Result<void>{};
+  if (record.health.status != "unhealthy") return std::nullopt;
+  return make_error(Errc::failed, "service \"{}\" is unhealthy: container {}{}", op.service, record.name,
+                    containers_.last_output(container));
+}
+
+}  // namespace compose::supervisor

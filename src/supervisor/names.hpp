@@ -1,0 +1,35 @@
+#pragma once
+// The project's part of the resolver: which names lead to which container, and what each container may see.
+#include <map>
+#include <memory>
+#include <string>
+
+#include "net/dns/server.hpp"
+#include "state/records.hpp"
+#include "supervisor/addresses.hpp"
+#include "supervisor/context.hpp"
+
+namespace compose::supervisor {
+
+class Names {
+ public:
+  Names(const Context& context, Addresses& addresses);
+
+  /// Answers the container's queries from now on.
+  void serve(const state::ContainerRecord& record, net::endpoint::ResolverSockets sockets);
+  /// The container is to be found on its networks. Not ready: only when nobody else has the name.
+  void put(const state::ContainerRecord& record, bool ready);
+  /// The container has ended.
+  void remove(const state::ContainerRecord& record);
+
+ private:
+  net::dns::Zone& zone(const std::string& network);
+  std::shared_ptr<const net::dns::ZoneView> view(const state::ContainerRecord& record);
+  void add_links(const state::ContainerRecord& record, net::dns::ZoneView& view);
+
+  Addresses& addresses_;
+  net::dns::Server server_;
+  std::map<std::string, std::shared_ptr<net::dns::Zone>> zones_;
+};
+
+}  // namespace compose::supervisor

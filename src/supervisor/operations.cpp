@@ -1,0 +1,282 @@
+#include "supervisor/operations.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "container/volume.hpp"
+#include "supervisor/observer.hpp"
+#include "supervisor/operations_request.hpp"
+#include "sys/file.hpp"
+
+namespace compose::supervisor {
+
+using nlohmann::json;
+using plan::OpKind;
+
+Operations::Operations(const Context& context, Containers& containers, Addresses& addresses, image::Store& images)
+    : context_{context}, containers_{containers}, addresses_{addresses}, images_{images} {}
+Operations::~Operations() = default;
+
+void Operations::submit(const ConnectionPtr& connection, json request) {
+  if (current_ != nullptr) {
+    connection->send({{"event", "warning"},
+                      {"text", fmt::format("waiting for \"{}\" on project \"{}\" to end (process {})", current_->op(),
+                                           context_.project, current_->connection->peer())}});
+  }
+  queue_.push_back(std::make_unique<Request>(Request{connection, std::move(request)}));
+  next();
+}
+
+void Operations::cancel(const ConnectionPtr& connection) {
+  std::erase_if(queue_, [&](const auto& request) {
+    if (request->connection != connection) return false;
+    connection->send({{"event", "result"}, {"ok", false}, {"exit_code", 130}, {"error", "cancelled"}});
+    return true;
+  });
+  if (current_ && current_->connection == connection && executor_) executor_->cancel("cancelled");
+}
+
+void Operations::next() {
+  if (current_) return;
+  if (queue_.empty()) {
+    if (on_idle) on_idle();
+    return;
+  }
+  current_ = std::move(queue_.front());
+  queue_.pop_front();
+  context_.log.write("{} (process {})", current_->op(), current_->connection->peer());
+  try {
+    begin();
+  } catch (const json::exception& e) {
+    refuse(Failure{fmt::format("the request does not fit: {}", e.what()), ""});
+  }
+}
+
+void Operations::begin() {
+  const std::string op = current_->op();
+  if (op == "apply" || op == "scale") return apply(true);
+  if (op == "create") return apply(false);
+  if (op == "down") return down();
+  if (op == "run") return run_one_off();
+  lifecycle(op);
+}
+
+void Operations::answer(json result) {
+  result["event"] = "result";
+  if (!result.contains("ok")) result["ok"] = true;
+  if (!result.contains("exit_code")) result["exit_code"] = result["ok"].get<bool>() ? 0 : 1;
+  current_->connection->send(result);
+  // The executor may stand on the stack: it goes when the stack is empty.
+  context_.loop.post([this, executor = std::shared_ptr<Executor>{std::move(executor_)}] {
+    current_.reset();
+    next();
+  });
+}
+
+void Operations::refuse(const Failure& failure) {
+  context_.log.write("refused: {} {}", failure.position, failure.message);
+  answer({{"ok", false}, {"error", failure.message}, {"position", failure.position}});
+}
+
+void Operations::refuse(const Error& error) { refuse(Failure{error.message(), ""}); }
+
+void Operations::send_progress(const Progress& progress) {
+  current_->connection->send({{"event", "progress"},
+                              {"kind", progress.kind},
+                              {"name", progress.name},
+                              {"text", progress.text},
+                              {"status", progress.status}});
+}
+
+void Operations::execute(Work work, bool silent, After after) {
+  for (const std::string& warning : work.plan.warnings) {
+    current_->connection->send({{"event", "warning"}, {"text", warning}});
+  }
+  Executor::OnProgress on_progress;
+  if (!silent) on_progress = [this](const Progress& progress) { send_progress(progress); };
+  // The last one may still stand on the stack.
+  context_.loop.post([last = std::shared_ptr<Executor>{std::move(executor_)}] {});
+  executor_ = std::make_unique<Executor>(context_, containers_, addresses_, std::move(work), on_progress);
+  executor_->run([this, after = std::move(after)](Report report) {
+    for (const std::string& warning : report.warnings) {
+      current_->connection->send({{"event", "warning"}, {"text", warning}});
+    }
+    after(std::move(report));
+  });
+}
+
+ApplicationPtr Operations::application() {
+  Failure failure;
+  auto made = make_application(images_, current_->body.at("project").get<std::string>(),
+                               current_->body.value("images", std::map<std::string, std::string>{}), failure);
+  if (!made) refuse(failure);
+  return made;
+}
+
+bool Operations::answer_dry_run(const plan::Plan& plan) {
+  if (!current_->flag("dry_run")) return false;
+  answer({{"plan", json::parse(plan.to_json())}, {"text", plan.to_text()}});
+  return true;
+}
+
+void Operations::apply(bool start) {
+  const auto wanted = application();
+  if (!wanted) return;
+  const auto observed = observe(context_, containers_, addresses_, wanted.get());
+  if (!observed) return refuse(observed.error());
+  const json how = current_->options();
+  plan::Options options;
+  options.services = current_->services();
+  if (current_->flag("force_recreate")) options.recreate = plan::Recreate::always;
+  if (current_->flag("no_recreate")) options.recreate = plan::Recreate::never;
+  options.always_recreate_deps = current_->flag("always_recreate_deps");
+  options.no_deps = current_->flag("no_deps");
+  options.renew_anon_volumes = current_->flag("renew_anon_volumes");
+  options.remove_orphans = current_->flag("remove_orphans");
+  options.no_start = !start || current_->flag("no_start");
+  options.wait = current_->flag("wait");
+  options.timeout = current_->timeout();
+  const json& scale = how.contains("scale") ? how["scale"] : current_->body.value("scale", json::object());
+  if (scale.is_object()) options.scale = scale.get<std::map<std::string, std::int64_t>>();
+  auto plan = plan::reconcile({wanted->project, wanted->images, wanted->hashes}, *observed, options);
+  if (!plan) return refuse(plan.error());
+  if (answer_dry_run(*plan)) return;
+  show_running(*plan, *observed, *wanted);
+
+  Work work;
+  work.plan = *std::move(plan);
+  work.application = wanted;
+  if (const auto limit = how.value("wait_timeout", std::int64_t{0}); limit > 0) {
+    work.deadline = std::chrono::seconds{limit};
+  }
+  const bool fresh = std::ranges::none_of(observed->containers, [](const auto& c) { return !c.one_off; });
+  execute(std::move(work), false, [this, fresh](Report report) {
+    if (report.failure && !report.cancelled) return roll_back(report, fresh, *report.failure);
+    if (report.failure) return refuse(*report.failure);
+    const DesiredText desired{current_->body.at("project").get<std::string>(),
+                              current_->body.value("images", std::map<std::string, std::string>{})};
+    if (const auto saved = save_desired(context_.paths, context_.project, desired); !saved) {
+      return refuse(saved.error());
+    }
+    answer(json::object());
+  });
+}
+
+/// Containers that run and that the plan leaves alone are named, too.
+void Operations::show_running(const plan::Plan& plan, const plan::Observed& observed, const Application& application) {
+  for (const plan::ObservedContainer& container : observed.containers) {
+    const bool ours = application.project.services.contains(container.service) && !container.one_off;
+    if (!ours || container.state != plan::State::running) continue;
+    const bool touched = std::ranges::any_of(plan.ops, [&](const plan::Op& op) { return op.name == container.name; });
+    if (!touched) send_progress({"Container", container.name, "Running", "done"});
+  }
+}
+
+/// Undoes what a failed `up` made: everything when nothing was there before, else what never ran.
+void Operations::roll_back(const Report& report, bool fresh, Failure failure) {
+  auto observed = observe(context_, containers_, addresses_, nullptr);
+  if (!observed) return refuse(failure);
+  const auto keep = [&](const std::string& id) {
+    return !report.created_containers.contains(id) || (!fresh && report.started_containers.contains(id));
+  };
+  std::set<std::string> used_volumes;
+  for (const auto& [id, container] : containers_.all()) {
+    // What a container has written stays, whatever becomes of the container.
+    if (!keep(id) && !report.started_containers.contains(id)) continue;
+    for (const state::MountRecord& mount : container->record.mounts) used_volumes.insert(mount.name);
+  }
+  std::set<std::string> used_networks;
+  for (const plan::ObservedContainer& container : observed->containers) {
+    if (keep(container.id)) used_networks.insert(container.networks.begin(), container.networks.end());
+  }
+  std::erase_if(observed->containers, [&](const auto& container) { return keep(container.id); });
+  std::erase_if(observed->networks, [&](const auto& network) {
+    return !report.created_networks.contains(network.name) || used_networks.contains(network.name);
+  });
+  std::erase_if(observed->volumes, [&](const auto& volume) {
+    return !(report.created_volumes.contains(volume.name) || volume.anonymous) || used_volumes.contains(volume.name);
+  });
+  Work work;
+  plan::DownOptions options;
+  options.volumes = true;
+  work.plan = plan::plan_down(nullptr, *observed, options);
+  work.plan.warnings.clear();
+  work.keep_going = true;
+  execute(std::move(work), true, [this, failure = std::move(failure)](const Report& undone) {
+    if (undone.failure) context_.log.write("rolling back: {}", undone.failure->message);
+    if (containers_.all().empty()) forget_project();
+    refuse(failure);
+  });
+}
+
+void Operations::down() {
+  std::optional<model::Project> project;
+  if (const auto text = current_->body.value("project", std::string{}); !text.empty()) {
+    auto parsed = model::project_from_json(text);
+    if (!parsed) return refuse(parsed.error());
+    project = *std::move(parsed);
+  }
+  const auto observed = observe(context_, containers_, addresses_, nullptr);
+  if (!observed) return refuse(observed.error());
+  plan::DownOptions options;
+  options.services = current_->services();
+  options.volumes = current_->flag("volumes");
+  options.remove_orphans = current_->flag("remove_orphans");
+  options.timeout = current_->timeout();
+  Work work;
+  work.plan = plan::plan_down(project ? &*project : nullptr, *observed, options);
+  if (answer_dry_run(work.plan)) return;
+  work.keep_going = true;
+  const auto removed = std::ranges::count(work.plan.ops, OpKind::remove_container, &plan::Op::kind);
+  work.release_project = static_cast<std::size_t>(removed) == observed->containers.size();
+  execute(std::move(work), false, [this](const Report& report) {
+    if (containers_.all().empty()) forget_project();
+    if (report.failure) return refuse(*report.failure);
+    answer(json::object());
+  });
+}
+
+/// Nothing of the project is left but its volumes.
+void Operations::forget_project() {
+  if (const auto released = addresses_.release_project(); !released) {
+    context_.log.write("{}", released.error().message());
+  }
+  ::unlink(context_.paths.desired(context_.project).c_str());
+  ::rmdir(context_.paths.containers(context_.project).c_str());
+  ::rmdir(context_.paths.project(context_.project).c_str());
+}
+
+void Operations::lifecycle(const std::string& op) {
+  const auto observed = observe(context_, containers_, addresses_, nullptr);
+  if (!observed) return refuse(observed.error());
+  plan::Selection selection{current_->services(), current_->flag("no_deps"), current_->timeout()};
+  Work work;
+  work.keep_going = op != "start" && op != "restart";
+  if (op == "stop") {
+    work.plan = plan::plan_stop(*observed, selection);
+  } else if (op == "start") {
+    work.plan = plan::plan_start(*observed, selection);
+  } else if (op == "restart") {
+    work.plan = plan::plan_restart(*observed, selection);
+  } else if (op == "kill") {
+    work.plan = plan::plan_kill(*observed, selection, current_->options().value("signal", "SIGKILL"));
+  } else if (op == "pause") {
+    work.plan = plan::plan_pause(*observed, selection);
+  } else if (op == "unpause") {
+    work.plan = plan::plan_unpause(*observed, selection);
+  } else if (op == "rm") {
+    work.plan = plan::plan_rm(
+        *observed, {selection.services, current_->flag("stop"), current_->flag("volumes"), selection.timeout});
+  } else {
+    return refuse(Failure{fmt::format("unknown operation \"{}\"", op), ""});
+  }
+  if (answer_dry_run(work.plan)) return;
+  execute(std::move(work), false, [this](const Report& report) {
+    if (report.failure) return refuse(*report.failure);
+    answer(json::object());
+  });
+}
+
+}  // namespace compose::supervisor
