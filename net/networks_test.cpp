@@ -369,7 +369,8 @@ TEST_F(NetworksTest, PortsComeBackAfterTheRulesetWasFlushedAndTheSupervisorRepla
   host_->run([&] {
     auto socket = netlink::Socket::open(NETLINK_NETFILTER);
     nft::Transaction flush;
-    for (const auto& chain : nft::base_chains(*socket).value()) flush.remove_table(chain.family, chain.table);
+    const auto chains = nft::base_chains(*socket);
+    for (const auto& chain : *chains) flush.remove_table(chain.family, chain.table);
     COMPOSE_ASSERT_OK(flush.commit(*socket));
   });
   EXPECT_EQ(ask(*outside_, kHostAddress, 8080), "refused");
@@ -385,8 +386,10 @@ TEST_F(NetworksTest, NothingIsLeftAfterTheLastNetwork) {
   Container web{web_netns, "aa"};
   std::vector<std::string> before;
   host_->run([&] {
-    for (const Link& link : list_links().value()) before.push_back(link.name);
-    EXPECT_EQ(read_net_sysctl("ipv4/ip_forward"), "0");
+    const auto links = list_links();
+    for (const Link& link : *links) before.push_back(link.name);
+    COMPOSE_ASSERT_OK(write_net_sysctl("ipv4/ip_forward", "0"));  // a namespace begins with the machine's setting
+    COMPOSE_ASSERT_OK(write_net_sysctl("ipv6/conf/all/forwarding", "0"));
   });
   const Network front = ensure(spec("front")), back = ensure(spec("back"));
   attach(web, "web", {front, back});
@@ -402,13 +405,15 @@ TEST_F(NetworksTest, NothingIsLeftAfterTheLastNetwork) {
     const std::string names[] = {"shop_front", "shop_back"};
     COMPOSE_ASSERT_OK(networks_->remove_all(names));  // the container still exists: its interfaces go too
     std::vector<std::string> after;
-    for (const Link& link : list_links().value()) after.push_back(link.name);
+    const auto links = list_links();
+    for (const Link& link : *links) after.push_back(link.name);
     EXPECT_EQ(after, before);
     EXPECT_EQ(read_net_sysctl("ipv4/ip_forward"), "0");
     EXPECT_EQ(read_net_sysctl("ipv6/conf/all/forwarding"), "0");
     auto socket = netlink::Socket::open(NETLINK_NETFILTER);
     EXPECT_TRUE(nft::base_chains(*socket)->empty());
-    for (const Route& route : list_routes().value()) EXPECT_EQ(route.interface, "wire");
+    const auto routes = list_routes();
+    for (const Route& route : *routes) EXPECT_EQ(route.interface, "wire");
   });
   EXPECT_EQ(sys::list_directory(state_.path() + "/networks").value(), std::vector<std::string>{".lock"});
   EXPECT_TRUE(sys::list_directory(run_.path())->empty());
