@@ -1,0 +1,259 @@
+#include "runtime/launch/child.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "base/strings.hpp"
+#include "runtime/launch/become.hpp"
+#include "runtime/launch/hooks.hpp"
+#include "runtime/launch/sync.hpp"
+#include "runtime/rootfs/mounts.hpp"
+#include "runtime/rootfs/paths.hpp"
+#include "sys/file.hpp"
+#include "sys/message.hpp"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+namespace compose::runtime::launch {
+namespace {
+
+class Child {
+ public:
+  Child(const LaunchPlan& plan, const Options& options, const ChildSetup& setup)
+      : plan_{plan}, options_{options}, setup_{setup}, sync_{setup.sync} {}
+
+  /// The recipe, in order. Returns only with a failure.
+  Failure run() {
+    if (auto done = prepare(); !done) return failure(done.error());
+    if (auto done = build_root(); !done) return failure(done.error());
+    if (auto done = set_up_network(); !done) return failure(done.error());
+    if (auto done = enter_root(); !done) return failure(done.error());
+    BecomeHooks hooks;
+    hooks.sync = sync_;
+    hooks.preserve_fds = options_.preserve_fds;
+    hooks.new_keyring = options_.new_keyring;
+    hooks.keyring_name = plan_.container_id;
+    hooks.label_fd = label_.get();
+    hooks.before_drop = [&] { return before_drop(); };
+    return become(plan_.process, hooks);
+  }
+  int sync() const { return sync_; }
+
+ private:
+  static Failure failure(const Error& error) { return {error.message(), error.sys_errno(), 125}; }
+  bool creates(std::uint64_t flag) const { return (plan_.create_namespaces & flag) != 0; }
+
+  Result<void> prepare();
+  Result<void> settle_descriptors();
+  Result<void> join_namespaces();
+  Result<void> wait_for_go();
+  Result<void> own_time();
+  Result<void> write_process_files();
+  Result<void> build_root();
+  Result<void> open_console();
+  Result<void> set_up_network();
+  Result<void> set_names();
+  Result<void> enter_root();
+  Result<void> before_drop();
+  std::string state(const char* status) const { return state_json(plan_, status, host_pid_); }
+
+  const LaunchPlan& plan_;
+  const Options& options_;
+  const ChildSetup& setup_;
+  int sync_;
+  bool gone_ = false;
+  pid_t host_pid_ = 0;
+  UniqueFd root_;
+  UniqueFd label_;
+};
+
+/// Closes what belongs to the parent, early: a process in a shared pid namespace might look at our descriptors.
+Result<void> Child::settle_descriptors() {
+  if (!plan_.process.terminal) {
+    TRY(place_stdio(options_.stdio.input, options_.stdio.output, options_.stdio.error));
+  }
+  std::vector<int> keep{sync_};
+  keep.insert(keep.end(), setup_.task_files.begin(), setup_.task_files.end());
+  if (options_.start_listener >= 0) keep.push_back(options_.start_listener);
+  close_other_fds(3 + options_.preserve_fds, keep);
+  return {};
+}
+
+Result<void> Child::prepare() {
+  // Nothing inside may read our memory or reach our program through /proc before it is replaced (CVE-2016-9962).
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return os_error("make the process undumpable");
+  ::umask(0);
+  TRY(settle_descriptors());
+  for (const int file : setup_.task_files) {
+    if (::write(file, "0", 1) != 1) return os_error("enter the control group");
+    ::close(file);
+  }
+  if (::setsid() < 0) return os_error("setsid");
+  TRY(join_namespaces());
+  if (creates(CLONE_NEWUSER)) {
+    TRY(wait_for_go());
+    if (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0) return os_error("become root of the user namespace");
+  }
+  // Only now: the namespace's root is the group one is in when it is made.
+  if (creates(CLONE_NEWCGROUP) && ::unshare(CLONE_NEWCGROUP) != 0) return os_error("create the cgroup namespace");
+  if (creates(CLONE_NEWTIME)) TRY(own_time());
+  TRY(set_names());
+  return write_process_files();
+}
+
+Result<void> Child::join_namespaces() {
+  bool user_joined = false;
+  for (const auto& entry : setup_.paths) {
+    const UniqueFd fd{::open(entry.path.c_str(), O_RDONLY | O_CLOEXEC)};
+    if (!fd.valid()) return os_error("join namespace {}", entry.path);
+    if (::setns(fd.get(), static_cast<int>(entry.flag)) != 0) return os_error("join namespace {}", entry.path);
+    user_joined = user_joined || entry.flag == CLONE_NEWUSER;
+  }
+  if (user_joined) {
+    if (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0) return os_error("become root of the user namespace");
+    // The others were left for now, so that the joined user namespace owns them.
+    const std::uint64_t later =
+        plan_.create_namespaces & ~std::uint64_t{CLONE_NEWPID | CLONE_NEWCGROUP | CLONE_NEWTIME};
+    if (::unshare(static_cast<int>(later)) != 0) return os_error("create namespaces");
+  }
+  return {};
+}
+
+Result<void> Child::wait_for_go() {
+  if (gone_) return {};
+  gone_ = true;
+  TRY_ASSIGN(const sys::Message message, sys::receive_message(sync_));
+  if (message.data.empty() || message.data[0] != sync::kGo) {
+    return make_error(Errc::cancelled, "the runtime gave up");
+  }
+  host_pid_ = static_cast<pid_t>(parse_unsigned(std::string_view{message.data}.substr(1)).value_or(0));
+  return {};
+}
+
+Result<void> Child::own_time() {
+  if (::unshare(CLONE_NEWTIME) != 0) return os_error("create the time namespace");
+  // Offsets can be set until the first process is in (time_namespaces(7)).
+  if (!plan_.time_offsets.empty()) {
+    TRY(sys::write_kernel_file("/proc/self/timens_offsets", plan_.time_offsets).with("linux.timeOffsets"));
+  }
+  const UniqueFd fd{::open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC)};
+  if (!fd.valid() || ::setns(fd.get(), CLONE_NEWTIME) != 0) return os_error("enter the time namespace");
+  return {};
+}
+
+Result<void> Child::set_names() {
+  if (!plan_.hostname.empty() && ::sethostname(plan_.hostname.c_str(), plan_.hostname.size()) != 0) {
+    return os_error("hostname \"{}\"", plan_.hostname);
+  }
+  if (!plan_.domainname.empty() && ::setdomainname(plan_.domainname.c_str(), plan_.domainname.size()) != 0) {
+    return os_error("domainname \"{}\"", plan_.domainname);
+  }
+  return {};
+}
+
+/// All writes to /proc happen here, through the host's own proc file system, which no image can have touched
+/// (CVE-2025-52881).
+Result<void> Child::write_process_files() {
+  if (plan_.process.oom_score_adj) {
+    TRY(sys::write_kernel_file("/proc/self/oom_score_adj", std::to_string(*plan_.process.oom_score_adj))
+            .with("process.oomScoreAdj"));
+  }
+  if (!plan_.process.apparmor_profile.empty()) {
+    label_.reset(::open("/proc/self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC));
+    if (!label_.valid()) label_.reset(::open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC));
+    if (!label_.valid()) return os_error("process.apparmorProfile");
+  } else if (!plan_.process.selinux_label.empty()) {
+    label_.reset(::open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC));
+    if (!label_.valid()) return os_error("process.selinuxLabel");
+  }
+  return {};
+}
+
+Result<void> Child::build_root() {
+  TRY_ASSIGN(root_, rootfs::mount_root(plan_));
+  rootfs::StepRunner runner{plan_, root_.get()};
+  for (const auto& step : plan_.steps) TRY(runner.run(step));
+  if (plan_.process.terminal) TRY(open_console());
+  if (auto cwd = rootfs::make_directory_in_root(root_.get(), plan_.process.cwd); !cwd) {
+    // A read-only root or a file in the way: entering it will say so.
+    (void)cwd;
+  }
+  return {};
+}
+
+Result<void> Child::open_console() {
+  TRY_ASSIGN(const rootfs::Terminal terminal, rootfs::open_terminal(root_.get()));
+  const winsize size{plan_.process.rows, plan_.process.columns, 0, 0};
+  if (size.ws_row != 0) ::ioctl(terminal.master.get(), TIOCSWINSZ, &size);
+  TRY(rootfs::mount_console(root_.get(), terminal));
+  const std::array<int, 1> fds{terminal.master.get()};
+  TRY(sys::send_message(sync_, std::string(1, sync::kTerminal), fds));
+  TRY(place_stdio(terminal.slave.get(), terminal.slave.get(), terminal.slave.get()));
+  if (::ioctl(0, TIOCSCTTY, 0) != 0) return os_error("terminal: make it the controlling one");
+  return {};
+}
+
+Result<void> Child::set_up_network() {
+  TRY(wait_for_go());
+  if (creates(CLONE_NEWNET)) TRY(net::endpoint::configure(plan_.attachments));
+  if (plan_.resolver) {
+    TRY_ASSIGN(const auto sockets, net::endpoint::open_resolver());
+    const std::array<int, 2> fds{sockets.udp.get(), sockets.tcp.get()};
+    TRY(sys::send_message(sync_, std::string(1, sync::kResolver), fds));
+  }
+  for (const auto& [name, value] : plan_.sysctls) {
+    TRY(sys::write_kernel_file("/proc/sys/" + name, value).with("linux.sysctl \"{}\"", name));
+  }
+  return {};
+}
+
+Result<void> Child::enter_root() {
+  if (!plan_.prestart.empty() || !plan_.create_runtime.empty()) {
+    TRY(sys::send_message(sync_, std::string(1, sync::kHooks)));
+    TRY_ASSIGN(const sys::Message message, sys::receive_message(sync_));
+    if (message.data.empty() || message.data[0] != sync::kContinue) {
+      return make_error(Errc::cancelled, "the runtime gave up");
+    }
+  }
+  if (!plan_.create_container.empty()) {
+    TRY(run_hooks(plan_.create_container, state("creating"), "createContainer"));
+  }
+  TRY(rootfs::pivot(root_.get(), options_.no_pivot));
+  root_.reset();
+  return rootfs::finish_root(plan_);
+}
+
+/// Where `create` ends and waits for `start`.
+Result<void> Child::before_drop() {
+  if (options_.start_listener >= 0) {
+    TRY(sys::send_message(sync_, std::string(1, sync::kReady)));
+    const int starter = retry_eintr([&] { return ::accept4(options_.start_listener, nullptr, nullptr, SOCK_CLOEXEC); });
+    if (starter < 0) return os_error("wait for start");
+    ::close(options_.start_listener);
+    // From here on errors go to whoever started us; the number stays, so that become() need not know.
+    if (::dup3(starter, sync_, O_CLOEXEC) < 0) return os_error("wait for start");
+    ::close(starter);
+  }
+  if (!plan_.start_container.empty()) TRY(run_hooks(plan_.start_container, state("created"), "startContainer"));
+  return {};
+}
+
+}  // namespace
+
+void run_child(const LaunchPlan& plan, const Options& options, const ChildSetup& setup) {
+  Child child{plan, options, setup};
+  const Failure failure = child.run();
+  fail(child.sync(), failure);
+}
+
+}  // namespace compose::runtime::launch

@@ -1,0 +1,20 @@
+#pragma once
+// The container's side of a start.
+#include <vector>
+
+#include "base/unique_fd.hpp"
+#include "runtime/launch/launch.hpp"
+#include "runtime/launch/plan.hpp"
+
+namespace compose::runtime::launch {
+
+struct ChildSetup {
+  int sync = -1;                     ///< our end of the pair
+  std::vector<int> task_files;       ///< see cgroup::Group::task_files
+  std::vector<NamespacePath> paths;  ///< those left to join, in plan order
+};
+
+/// The process after clone3 up to execve; never returns.
+[[noreturn]] void run_child(const LaunchPlan& plan, const Options& options, const ChildSetup& setup);
+
+}  // namespace compose::runtime::launch

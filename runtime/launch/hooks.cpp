@@ -1,0 +1,65 @@
+#include "runtime/launch/hooks.hpp"
+
+#include <poll.h>
+#include <signal.h>
+
+#include "sys/file.hpp"
+#include "sys/process.hpp"
+
+namespace compose::runtime::launch {
+
+std::string json_string(std::string_view text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      result += '\\';
+      result += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      result += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      result += c;
+    }
+  }
+  return result + "\"";
+}
+
+std::string state_json(const LaunchPlan& plan, const std::string& status, pid_t pid) {
+  std::string notes;
+  for (const auto& [name, value] : plan.annotations) {
+    notes += (notes.empty() ? "" : ",") + json_string(name) + ":" + json_string(value);
+  }
+  std::string json =
+      fmt::format(R"({{"ociVersion":"1.2.0","id":{},"status":{})", json_string(plan.container_id), json_string(status));
+  if (pid != 0) json += fmt::format(R"(,"pid":{})", pid);
+  json += fmt::format(R"(,"bundle":{})", json_string(plan.bundle));
+  if (!notes.empty()) json += R"(,"annotations":{)" + notes + "}";
+  return json + "}";
+}
+
+Result<void> run_hooks(const std::vector<HookPlan>& hooks, const std::string& state, const char* name) {
+  for (std::size_t i = 0; i < hooks.size(); ++i) {
+    const HookPlan& hook = hooks[i];
+    TRY_ASSIGN(const UniqueFd input, sys::memfd_from("state", state));
+    sys::SpawnOptions options;
+    options.program = hook.path;
+    options.arguments = hook.args.empty() ? std::vector<std::string>{hook.path} : hook.args;
+    options.environment = hook.env;
+    options.fds = {{input.get(), 0}, {1, 1}, {2, 2}};
+    TRY_ASSIGN(const sys::Child child, sys::spawn(options).with("hooks.{}[{}]", name, i));
+    if (hook.timeout > 0) {
+      pollfd poll{child.pidfd.get(), POLLIN, 0};
+      if (retry_eintr([&] { return ::poll(&poll, 1, hook.timeout * 1000); }) == 0) {
+        (void)sys::send_signal(child.pidfd.get(), SIGKILL);
+        (void)sys::wait_child(child.pid);
+        return make_error(Errc::timeout, "hooks.{}[{}]: {} did not end within {} s", name, i, hook.path, hook.timeout);
+      }
+    }
+    TRY_ASSIGN(const sys::ExitStatus status, sys::wait_child(child.pid));
+    if (status.code != 0) {
+      return make_error(Errc::failed, "hooks.{}[{}]: {} ended with exit status {}", name, i, hook.path, status.code);
+    }
+  }
+  return {};
+}
+
+}  // namespace compose::runtime::launch

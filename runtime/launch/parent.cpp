@@ -1,0 +1,224 @@
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "runtime/launch/child.hpp"
+#include "runtime/launch/hooks.hpp"
+#include "runtime/launch/launch.hpp"
+#include "runtime/launch/sync.hpp"
+#include "sys/file.hpp"
+#include "sys/message.hpp"
+#include "sys/process.hpp"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+namespace compose::runtime::launch {
+
+struct Launch::State {
+  const LaunchPlan* plan = nullptr;
+  pid_t pid = 0;
+  UniqueFd pidfd, sync;
+  std::optional<cgroup::Group> group;
+  bool about_to_exec = false;
+};
+
+namespace {
+
+struct Cloned {
+  pid_t pid = 0;
+  UniqueFd pidfd;
+};
+
+Result<Cloned> clone_child(std::uint64_t flags, const UniqueFd& group) {
+  clone_args arguments{};
+  int pidfd = -1;
+  arguments.flags = flags | CLONE_PIDFD;
+  arguments.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);  // NOLINT: clone3(2)
+  arguments.exit_signal = SIGCHLD;
+  if (group.valid()) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<std::uint64_t>(group.get());
+  }
+  const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
+  if (pid < 0) return os_error("create the container's process and namespaces");
+  return Cloned{static_cast<pid_t>(pid), UniqueFd{pidfd}};
+}
+
+std::string map_text(const std::vector<spec::IdMapping>& mappings) {
+  std::string text;
+  for (const auto& map : mappings) text += fmt::format("{} {} {}\n", map.container_id, map.host_id, map.size);
+  return text;
+}
+
+Result<void> write_maps(const LaunchPlan& plan, pid_t pid) {
+  if (plan.uid_mappings.empty()) return {};
+  if (::geteuid() != 0) {
+    // An ordinary user may map its own gid only after giving up setgroups (user_namespaces(7)).
+    TRY(sys::write_kernel_file(fmt::format("/proc/{}/setgroups", pid), "deny"));
+  }
+  TRY(sys::write_kernel_file(fmt::format("/proc/{}/uid_map", pid), map_text(plan.uid_mappings))
+          .with("linux.uidMappings"));
+  return sys::write_kernel_file(fmt::format("/proc/{}/gid_map", pid), map_text(plan.gid_mappings))
+      .with("linux.gidMappings");
+}
+
+/// What clone3 creates; the rest the child unshares at its right moment.
+std::uint64_t clone_flags(const LaunchPlan& plan) {
+  const std::uint64_t later = CLONE_NEWCGROUP | CLONE_NEWTIME;
+  const bool joins_user =
+      std::ranges::any_of(plan.join_namespaces, [](const auto& entry) { return entry.flag == CLONE_NEWUSER; });
+  // With a user namespace to join, the others must be created inside of it.
+  return joins_user ? plan.create_namespaces & CLONE_NEWPID : plan.create_namespaces & ~later;
+}
+
+/// A pid namespace is entered by children only, so the parent sets its own for them.
+Result<void> choose_pid_namespace(const LaunchPlan& plan, ChildSetup& setup) {
+  for (const auto& entry : plan.join_namespaces) {
+    if (entry.flag != CLONE_NEWPID) {
+      // The user namespace comes first: it decides on the rights to join the others.
+      setup.paths.insert(entry.flag == CLONE_NEWUSER ? setup.paths.begin() : setup.paths.end(), entry);
+      continue;
+    }
+    const UniqueFd fd{::open(entry.path.c_str(), O_RDONLY | O_CLOEXEC)};
+    if (!fd.valid() || ::setns(fd.get(), CLONE_NEWPID) != 0) return os_error("join namespace {}", entry.path);
+  }
+  return {};
+}
+
+Result<void> send_listener(const LaunchPlan& plan, const UniqueFd& listener, pid_t pid) {
+  TRY_ASSIGN(const UniqueFd socket,
+             sys::connect_unix(plan.process.seccomp_listener, SOCK_STREAM).with("linux.seccomp.listenerPath"));
+  const std::string state =
+      fmt::format(R"({{"ociVersion":"1.2.0","fds":["seccompFd"],"pid":{},"metadata":{},"state":{}}})", pid,
+                  json_string(plan.process.seccomp_metadata), state_json(plan, "creating", pid));
+  const std::array<int, 1> fds{listener.get()};
+  return sys::send_message(socket.get(), state, fds);
+}
+
+}  // namespace
+
+Launch::Launch(std::unique_ptr<State> state) : state_{std::move(state)} {}
+Launch::Launch(Launch&&) noexcept = default;
+Launch& Launch::operator=(Launch&&) noexcept = default;
+Launch::~Launch() = default;
+pid_t Launch::pid() const { return state_->pid; }
+int Launch::pidfd() const { return state_->pidfd.get(); }
+UniqueFd Launch::take_pidfd() { return std::move(state_->pidfd); }
+int Launch::fd() const { return state_->sync.get(); }
+
+Result<Launch> Launch::begin(const LaunchPlan& plan, const Options& options) {
+  auto state = std::make_unique<State>();
+  state->plan = &plan;
+  UniqueFd unified;
+  std::vector<UniqueFd> task_files;
+  if (plan.use_cgroup) {
+    TRY_ASSIGN(state->group, cgroup::Group::create(plan.layout, plan.cgroup));
+  }
+  Launch launch{std::move(state)};
+  const auto start = [&]() -> Result<void> {
+    State& s = *launch.state_;
+    if (s.group) {
+      TRY_ASSIGN(unified, s.group->unified_fd());
+      TRY_ASSIGN(task_files, s.group->task_files());
+    }
+    TRY_ASSIGN(auto pair, sys::seqpacket_pair());
+    ChildSetup setup;
+    TRY(choose_pid_namespace(plan, setup));
+    setup.sync = pair.second.get();
+    for (const auto& file : task_files) setup.task_files.push_back(file.get());
+    TRY_ASSIGN(Cloned cloned, clone_child(clone_flags(plan), unified));
+    if (cloned.pid == 0) run_child(plan, options, setup);
+    s.pid = cloned.pid;
+    s.pidfd = std::move(cloned.pidfd);
+    s.sync = std::move(pair.first);
+    pair.second.reset();
+    TRY(write_maps(plan, s.pid));
+    for (const auto& attachment : plan.attachments) TRY(net::endpoint::create_pair(attachment, s.pid));
+    return sys::send_message(s.sync.get(), sync::kGo + std::to_string(s.pid));
+  };
+  if (auto done = start(); !done) {
+    launch.abandon();
+    return std::move(done).error();
+  }
+  return launch;
+}
+
+Result<std::optional<Notice>> Launch::receive(bool wait) {
+  State& s = *state_;
+  for (;;) {
+    if (!wait) {
+      pollfd poll{s.sync.get(), POLLIN, 0};
+      if (::poll(&poll, 1, 0) == 0) return std::optional<Notice>{};
+    }
+    TRY_ASSIGN(sys::Message message, sys::receive_message(s.sync.get()));
+    std::optional<Notice> notice{std::in_place};
+    if (message.data.empty()) {
+      notice->kind = s.about_to_exec ? Notice::Kind::running : Notice::Kind::failed;
+      if (!s.about_to_exec) notice->failure.message = "the container's process ended before it ran its program";
+      return notice;
+    }
+    switch (message.data[0]) {
+      case sync::kTerminal:
+        if (message.fds.size() != 1) break;
+        notice->kind = Notice::Kind::terminal;
+        notice->terminal = std::move(message.fds[0]);
+        return notice;
+      case sync::kResolver:
+        if (message.fds.size() != 2) break;
+        notice->kind = Notice::Kind::resolver;
+        notice->resolver = {std::move(message.fds[0]), std::move(message.fds[1])};
+        return notice;
+      case sync::kReady:
+        notice->kind = Notice::Kind::ready;
+        return notice;
+      case sync::kFailed:
+        notice->kind = Notice::Kind::failed;
+        notice->failure = sync::decode_failure(message.data);
+        return notice;
+      case sync::kExec:
+        s.about_to_exec = true;
+        continue;
+      case sync::kHooks: {
+        const std::string json = state_json(*s.plan, "creating", s.pid);
+        TRY(run_hooks(s.plan->prestart, json, "prestart"));
+        TRY(run_hooks(s.plan->create_runtime, json, "createRuntime"));
+        TRY(sys::send_message(s.sync.get(), std::string(1, sync::kContinue)));
+        continue;
+      }
+      case sync::kListener:
+        if (message.fds.size() != 1) break;
+        TRY(send_listener(*s.plan, message.fds[0], s.pid));
+        continue;
+      default:
+        break;
+    }
+    return make_error(Errc::corrupt, "the container's process sent an unknown message");
+  }
+}
+
+void Launch::abandon() {
+  State& s = *state_;
+  if (s.pidfd.valid()) {
+    (void)sys::send_signal(s.pidfd.get(), SIGKILL);
+    (void)sys::wait_child(s.pid);
+    for (const auto& attachment : s.plan->attachments) (void)net::endpoint::remove_pair(attachment);
+  }
+  if (s.group) {
+    (void)s.group->kill_all();
+    (void)s.group->wait_empty(2000);
+    (void)s.group->remove();
+  }
+}
+
+}  // namespace compose::runtime::launch

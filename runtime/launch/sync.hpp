@@ -1,0 +1,25 @@
+#pragma once
+// The messages between the two halves of a start: one letter, then its content.
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/error.hpp"
+#include "runtime/launch/launch.hpp"
+
+namespace compose::runtime::launch::sync {
+
+inline constexpr char kGo = 'G';        ///< parent: maps and interfaces are there; the pid in the host's namespace
+inline constexpr char kContinue = 'C';  ///< parent: hooks have run
+inline constexpr char kHooks = 'H';     ///< child: run prestart and createRuntime now
+inline constexpr char kTerminal = 'T';  ///< child: + descriptor
+inline constexpr char kResolver = 'D';  ///< child: + two descriptors
+inline constexpr char kListener = 'L';  ///< child: + the seccomp listener
+inline constexpr char kReady = 'R';     ///< child: waits for start
+inline constexpr char kExec = 'X';      ///< child: the next thing is execve; the end of the stream means it worked
+inline constexpr char kFailed = 'F';    ///< child: Failure
+
+std::string encode(const Failure& failure);
+Failure decode_failure(std::string_view message);
+
+}  // namespace compose::runtime::launch::sync

@@ -1,0 +1,53 @@
+#pragma once
+// Carries out the plan's root steps in the mount namespace of the calling process. Mounts are made detached
+// (fsopen(2), open_tree(2)), completed with all their flags, and only then moved onto a descriptor of the target: at no
+// moment is a mount visible without its restrictions, and no path is looked up twice.
+#include <string>
+
+#include "base/error.hpp"
+#include "base/unique_fd.hpp"
+#include "runtime/launch/plan.hpp"
+
+namespace compose::runtime::rootfs {
+
+/// Cuts the calling process's mounts off from the host's (or as plan.root_propagation asks), mounts the overlay or the
+/// root on itself, and opens it. Runs in the new mount namespace.
+Result<UniqueFd> mount_root(const launch::LaunchPlan& plan);
+
+class StepRunner {
+ public:
+  StepRunner(const launch::LaunchPlan& plan, int root) : plan_{plan}, root_{root} {}
+  /// Errors begin with the step: `mount "/proc" (mounts[3]): permission denied`.
+  Result<void> run(const launch::RootStep& step);
+
+ private:
+  Result<void> filesystem(const launch::RootStep& step);
+  Result<void> bind(const launch::RootStep& step);
+  Result<void> cgroups(const launch::RootStep& step);
+  Result<void> device(const launch::RootStep& step);
+  Result<void> symlink(const launch::RootStep& step);
+  Result<void> mask(const launch::RootStep& step);
+  Result<void> readonly(const launch::RootStep& step);
+  Result<void> remount(const launch::RootStep& step);
+  Result<UniqueFd> target_directory(const launch::RootStep& step);
+
+  const launch::LaunchPlan& plan_;
+  int root_;
+  UniqueFd null_;   ///< the host's /dev/null, checked
+  UniqueFd empty_;  ///< a detached read-only tmpfs for masked directories
+};
+
+/// A pseudo-terminal of the container's own devpts, its end mounted on /dev/console.
+struct Terminal {
+  UniqueFd master, slave;
+};
+Result<Terminal> open_terminal(int root);
+/// Bind-mounts the terminal on /dev/console of the root.
+Result<void> mount_console(int root, const Terminal& terminal);
+
+/// pivot_root(2) onto `root` and away with the old one; or with `no_pivot` mount --move and chroot.
+Result<void> pivot(int root, bool no_pivot);
+/// After pivot(): the root's own flags and propagation.
+Result<void> finish_root(const launch::LaunchPlan& plan);
+
+}  // namespace compose::runtime::rootfs
