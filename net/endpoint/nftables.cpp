@@ -460,6 +460,11 @@ void Transaction::add_table(const Table& table) {
       batch_.be32(NFTA_SET_DATA_LEN, types_size(set.value));
     }
     batch_.be32(NFTA_SET_ID, next_set_id_++);
+    if (set.key == std::vector{Type::ifname}) {
+      // For nft's eyes only: the key is in host byte order, else it lists names as empty.
+      constexpr std::uint32_t kHostEndian = 1;
+      batch_.attribute(NFTA_SET_USERDATA, std::string{'\0', '\4'} + std::string{bytes_of(kHostEndian)});
+    }
   }
   for (const Chain& chain : table.chains) {
     begin(NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL, table.family,
