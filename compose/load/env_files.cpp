@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "compose/load/dotenv.hpp"
+#include "compose/load/paths.hpp"
 #include "compose/load/read_document.hpp"
 
 namespace compose::load {
@@ -80,7 +81,8 @@ class ServiceFiles {
 
   // Many services share a file: it is read once.
   std::optional<std::uint32_t> open(const Value& file, const Path& path, std::string_view what, bool must) {
-    const std::string& name = file.as_string();
+    // Without path resolution it is still relative.
+    const std::string name = join_path(session_.options.working_dir, file.as_string());
     if (const auto known = opened_.find(name); known != opened_.end()) return known->second;
     if (session_.files.kind(name) == FileKind::missing) {
       if (must) {
