@@ -26,6 +26,13 @@ bool find_images(const image::Store& store, Application& application, Failure& f
     failure = missing_image(application.project, service, image ? "it is not in the store" : image.error().message());
     return false;
   }
+  for (const auto& [name, service] : application.project.services) {
+    for (const model::Mount& mount : service.volumes) {
+      if (mount.type != "image" || application.mounted.contains(mount.source)) continue;
+      auto image = store.find(mount.source);
+      if (image && *image) application.mounted.emplace(mount.source, **std::move(image));
+    }
+  }
   return true;
 }
 

@@ -25,6 +25,8 @@ struct Application {
   std::map<std::string, std::string> images;   ///< service -> image id
   std::map<std::string, std::string> hashes;   ///< service -> container::service_hash
   std::map<std::string, image::Image> loaded;  ///< image id -> image
+  std::map<std::string, image::Image>
+      mounted;  ///< images that are mounted as volumes, by the reference that names them
 };
 using ApplicationPtr = std::shared_ptr<const Application>;
 

@@ -132,6 +132,7 @@ Result<std::shared_ptr<Containers::Launch>> Containers::prepare_launch(Container
       if (!cidr.empty()) work->start.addresses.push_back(without_prefix(cidr));
     }
   }
+  work->start.resolver = work->resolver;
   work->start.host_gateway = addresses_.gateway(record);
   TRY(join_namespaces(record, *work));
 
@@ -157,6 +158,7 @@ Result<void> Containers::join_namespaces(const ContainerRecord& record, Launch& 
     TRY_ASSIGN(const ContainerRecord other, running_container(target).with("joining its {} namespace", type));
     launch.start.namespaces[type] = fmt::format("/proc/{}/ns/{}", other.pid, type == "network" ? "net" : type);
     if (type == "network") launch.start.network_container = other.id;
+    if (type == "ipc") launch.start.ipc_container = other.id;
   }
   return {};
 }

@@ -89,6 +89,7 @@ class Executor {
   Result<void> make_record_of(const plan::Op& op);
   void acquire_addresses();
   bool starts_at_once(const plan::Op& create) const;
+  const Container* volume_source(const std::string& source) const;
   Container* target(const plan::Op& op) const;
   std::string position(const plan::Op& op, const Error& error) const;
   void show(const plan::Op& op, State state) const;

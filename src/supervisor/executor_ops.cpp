@@ -52,7 +52,21 @@ Words words(OpKind kind) {
   return {"Container", "", ""};
 }
 
+/// An entry of volumes_from without ":ro" or ":rw".
+std::string without_mode(const std::string& entry) {
+  return entry.ends_with(":ro") || entry.ends_with(":rw") ? entry.substr(0, entry.size() - 3) : entry;
+}
+
 }  // namespace
+
+/// "SERVICE" or "container:NAME"
+const Container* Executor::volume_source(const std::string& source) const {
+  if (!source.starts_with("container:")) return containers_.find_replica(source, 1);
+  for (const auto& [id, container] : containers_.all()) {
+    if (container->record.name == source.substr(10)) return container.get();
+  }
+  return nullptr;
+}
 
 bool Executor::replaced_later(const Op& op) const {
   if (op.container_id.empty()) return false;
@@ -180,24 +194,24 @@ void Executor::create_container(const Op& op) {
   };
   Step& step = steps_[static_cast<std::size_t>(op.number - 1)];
   auto making = std::make_shared<Making>(Making{work_.application, *step.record, op.anonymous_volumes, {}, {}});
-  for (const std::string& service : making->record.shares_with) {
-    if (const Container* other = containers_.find_replica(service, 1)) {
-      making->volumes_from[service] = other->record.id;
-    }
+  for (const std::string& entry : work_.application->project.services.at(op.service).volumes_from) {
+    const std::string source = without_mode(entry);
+    if (const Container* other = volume_source(source)) making->volumes_from[source] = other->record.id;
   }
   const auto work = [making, paths = context_.paths] {
     ContainerRecord& record = making->record;
     const Application& application = *making->application;
     const model::Service& service = application.project.services.at(record.service);
-    const container::CreateInput input{application.project,
-                                       service,
-                                       application.loaded.at(record.image_id),
-                                       record.id,
-                                       record.name,
-                                       record.number,
-                                       making->anonymous_volumes,
-                                       making->volumes_from,
-                                       record.labels};
+    const container::CreateInput input{.project = application.project,
+                                       .service = service,
+                                       .image = application.loaded.at(record.image_id),
+                                       .id = record.id,
+                                       .name = record.name,
+                                       .number = record.number,
+                                       .anonymous_volumes = making->anonymous_volumes,
+                                       .volumes_from = making->volumes_from,
+                                       .images = application.mounted,
+                                       .labels = record.labels};
     auto created = container::create_container(paths, input);
     if (created) {
       record.mounts = created->mounts;
