@@ -31,8 +31,10 @@ struct CreateInput {
   int number = 1;
   /// target path -> volume name, from the container this one replaces (plan::Op::anonymous_volumes)
   std::map<std::string, std::string> anonymous_volumes{};
-  /// Containers of the services in volumes_from, by service name: their id.
+  /// An entry of volumes_from without its ":ro" -> id of the container (of this project) it means.
   std::map<std::string, std::string> volumes_from{};
+  /// Images of mounts of type `image`, by the reference they name.
+  std::map<std::string, image::Image> images{};
   std::map<std::string, std::string> labels{};  ///< of the container, image's and compose's included
 };
 
@@ -55,6 +57,10 @@ struct StartInput {
   std::map<std::string, std::string> namespaces{};
   /// The container whose network it joins: its hosts, hostname and resolv.conf are used. "" = its own.
   std::string network_container{};
+  /// The container whose ipc namespace it joins: its /dev/shm is used. "" = its own.
+  std::string ipc_container{};
+  /// The resolver answers at 127.0.0.11 (launch::CompileRequest::resolver).
+  bool resolver = true;
   /// What "host-gateway" in extra_hosts stands for: the gateway of its first network.
   std::string host_gateway{};
 };
@@ -66,8 +72,7 @@ struct Start {
 };
 Result<Start> prepare_start(const state::Paths& paths, const StartInput& input);
 
-/// The host's file systems a container of this service would get, and nothing else of it: durable and run directory.
-/// Volumes stay. A container that is not there is fine.
+/// Removes its durable and its run directory; volumes stay. A container that is not there is fine.
 Result<void> remove_container(const state::Paths& paths, const std::string& project, const std::string& id);
 
 /// service -> hash of all that makes its containers: model::config_hash and the contents of the files behind its

@@ -42,13 +42,13 @@ std::vector<HostDevice> find_devices(const std::string& path);
 struct SpecInput {
   const model::Service& service;
   const image::ImageConfig& image;
-  std::string project;
-  std::string id;    ///< 64 hexadecimal digits
-  std::string name;  ///< the container's
+  std::string project{};
+  std::string id{};    ///< 64 hexadecimal digits
+  std::string name{};  ///< the container's
   int number = 1;
-  std::string rootfs;   ///< the empty directory the overlay is mounted on
-  std::string run_dir;  ///< holds hosts, hostname and resolv.conf
-  std::string cgroup;   ///< "/compose/<project>/<id>"; the service's cgroup_parent replaces "/compose/<project>"
+  std::string rootfs{};   ///< the empty directory the overlay is mounted on
+  std::string run_dir{};  ///< holds hosts, hostname and resolv.conf
+  std::string cgroup{};   ///< "/compose/<project>/<id>"; the service's cgroup_parent replaces "/compose/<project>"
   /// Volumes, binds, secrets and configs, tmpfs of `volumes`, in any order: sorted here by depth of their target.
   std::vector<runtime::spec::Mount> mounts{};
   /// `devices` and blkio_config: host path -> its node, or all nodes below it.

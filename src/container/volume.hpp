@@ -25,7 +25,7 @@ struct VolumeInfo {
   state::Time created_at;
 };
 
-/// Makes the volume if it is not there. Errc::invalid: a name that is no volume name ([a-zA-Z0-9][a-zA-Z0-9_.-]*),
+/// Makes the volume if it is not there. Errc::invalid: a name that is no volume name ([a-zA-Z0-9][a-zA-Z0-9_.-]+),
 /// a driver other than local. An existing volume is left as it is and returned as it was made.
 Result<VolumeInfo> ensure_volume(const state::Paths& paths, const VolumeInfo& wanted);
 Result<std::optional<VolumeInfo>> find_volume(const state::Paths& paths, const std::string& name);
