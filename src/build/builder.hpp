@@ -10,6 +10,10 @@
 #include "compose/model/build.hpp"
 #include "image/store.hpp"
 
+namespace compose::runtime::spec {
+struct Spec;
+}
+
 namespace compose::build {
 
 /// What a build reports while it goes. Steps are numbered in the order they begin, from 1.
@@ -48,6 +52,9 @@ struct BuildRequest {
   std::map<std::string, std::string> named_images;  ///< "service:NAME" of additional_contexts → image name or id
   std::map<std::string, std::string> proxy_args;    ///< HTTP_PROXY and its like, given to RUN but not to the cache key
   std::string run_root;  ///< run-time root for the RUN steps' containers; empty: <store root>/tmp
+  /// Last changes to the configuration of the RUN steps' containers: the seccomp profile (container::resolve_seccomp)
+  /// lives above this layer, so the caller puts it in.
+  std::function<Result<void>(runtime::spec::Spec&)> finish_spec;
   BuildProgress progress;
 };
 
@@ -58,6 +65,10 @@ using PullImage = std::function<Result<image::Image>(const std::string& name, co
 /// builds share are then done once or give the same layer. Errors name the Dockerfile, the line and its text:
 ///   web.Dockerfile:3: RUN make: exit code 2
 Result<image::Image> build(const BuildRequest& request, image::Store& store, const PullImage& pull = {});
+
+/// The same with RUN steps given to `runner`, for tests.
+class Runner;
+Result<image::Image> build_for_test(const BuildRequest& request, image::Store& store, Runner& runner);
 
 /// Names of the images that FROM and COPY --from need and no stage of the file provides: what has to be there, or
 /// to be built, before. Only stages that `build.target` reaches count.

@@ -8,6 +8,7 @@
 //     of raw bytes and "the content of file P"), a few percent of the tar.
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,15 @@ Result<UnpackLimits> limits_for(const std::string& directory);
 /// the entry; entries that point out of the tree, malformed whiteouts and unknown types are Errc::invalid/corrupt.
 Result<void> unpack_tar(ByteReader& tar, LayerWriter& writer, const std::string& headers_path,
                         const UnpackLimits& limits);
+
+/// Unpacks a plain tar below `directory` of the tree, as ADD does: names that a layer would take for whiteouts are
+/// refused, the owner may be set.
+struct ArchiveOwner {
+  std::optional<uid_t> uid;
+  std::optional<gid_t> gid;
+};
+Result<void> unpack_archive_into(ByteReader& tar, LayerWriter& writer, const std::string& directory,
+                                 const ArchiveOwner& owner, const UnpackLimits& limits);
 
 using ByteSink = std::function<Result<void>(std::string_view)>;
 

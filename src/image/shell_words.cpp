@@ -48,6 +48,21 @@ class Expander {
   Expander(std::string_view text, const VariableLookup& lookup, char escape, int depth = 0)
       : text_{text}, lookup_{lookup}, escape_{escape}, depth_{depth} {}
 
+  /// Quotes and blanks are text.
+  Result<std::string> run_text() {
+    while (at_ < text_.size()) {
+      const char c = text_[at_];
+      const char after = at_ + 1 < text_.size() ? text_[at_ + 1] : '\0';
+      if (c == '$') {
+        TRY(variable(true));
+        continue;
+      }
+      if (c == escape_ && (after == '$' || after == escape_)) ++at_;
+      word_ += text_[at_++];
+    }
+    return std::move(word_);
+  }
+
   /// Words are only split if asked for.
   Result<std::vector<std::string>> run(bool split_blanks) {
     split_ = split_blanks;
@@ -238,6 +253,10 @@ Result<std::string> expand_word(std::string_view text, const VariableLookup& loo
 
 Result<std::vector<std::string>> expand_words(std::string_view text, const VariableLookup& lookup, char escape) {
   return Expander(text, lookup, escape).run(true);
+}
+
+Result<std::string> expand_text(std::string_view text, const VariableLookup& lookup, char escape) {
+  return Expander(text, lookup, escape).run_text();
 }
 
 std::vector<std::string> split_words(std::string_view text, char escape) {

@@ -23,6 +23,9 @@ Result<std::string> expand_word(std::string_view text, const VariableLookup& loo
 /// The same for a list of words separated by unquoted blanks; values of unquoted variables are split as well.
 Result<std::vector<std::string>> expand_words(std::string_view text, const VariableLookup& lookup, char escape = '\\');
 
+/// Only the variables of a text of many lines (a here-document): quotes stay, an escape counts before "$" and itself.
+Result<std::string> expand_text(std::string_view text, const VariableLookup& lookup, char escape = '\\');
+
 /// Splits at unquoted blanks, nothing removed or replaced: "a=\"b c\" d" is {a="b c", d}.
 std::vector<std::string> split_words(std::string_view text, char escape = '\\');
 

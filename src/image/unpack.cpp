@@ -27,16 +27,24 @@ class HeadersObserver : public TarObserver {
   TarHeadersWriter& headers_;
 };
 
+/// How the entries of a plain archive differ from those of a layer.
+struct Placement {
+  std::string directory;  ///< put in front of every name
+  bool layer = true;      ///< names of whiteouts have their meaning
+  ArchiveOwner owner;
+};
+
 class Unpacker {
  public:
-  Unpacker(LayerWriter& writer, TarHeadersWriter* headers, const UnpackLimits& limits)
-      : writer_{writer}, headers_{headers}, limits_{limits} {}
+  Unpacker(LayerWriter& writer, TarHeadersWriter* headers, const UnpackLimits& limits, Placement placement = {})
+      : writer_{writer}, headers_{headers}, limits_{limits}, placement_{std::move(placement)} {}
 
   Result<void> run(TarReader& reader) {
     std::uint64_t count = 0;
     while (true) {
-      TRY_ASSIGN(const std::optional<TarEntry> entry, reader.next());
+      TRY_ASSIGN(std::optional<TarEntry> entry, reader.next());
       if (!entry) break;
+      if (!placement_.layer) place(*entry);
       if (++count > limits_.entries) return make_error(Errc::corrupt, "more than {} entries", limits_.entries);
       if (entry->path.size() > limits_.path) return make_error(Errc::corrupt, "a name is too long");
       TRY(add(*entry, reader).with("entry \"{}\"", entry->path));
@@ -46,6 +54,13 @@ class Unpacker {
   }
 
  private:
+  void place(TarEntry& entry) const {
+    entry.path = placement_.directory + "/" + entry.path;
+    if (entry.type == TarEntry::Type::hard_link) entry.link_target = placement_.directory + "/" + entry.link_target;
+    if (placement_.owner.uid) entry.uid = *placement_.owner.uid;
+    if (placement_.owner.gid) entry.gid = *placement_.owner.gid;
+  }
+
   Result<void> add(const TarEntry& entry, TarReader& reader) {
     const std::size_t slash = entry.path.rfind('/');
     const std::string_view name = std::string_view{entry.path}.substr(slash == std::string::npos ? 0 : slash + 1);
@@ -58,6 +73,7 @@ class Unpacker {
   }
 
   Result<void> add_whiteout(const TarEntry& entry, std::string_view name) {
+    if (!placement_.layer) return make_error(Errc::invalid, "a layer would take this name for a removed file");
     const std::string directory = entry.path.substr(0, entry.path.size() - name.size());
     if (name == kOpaqueMark) return writer_.opaque(directory);
     if (name.starts_with(kAufsPrefix)) return {};
@@ -130,6 +146,7 @@ class Unpacker {
   LayerWriter& writer_;
   TarHeadersWriter* headers_;
   const UnpackLimits& limits_;
+  Placement placement_;
   std::uint64_t written_ = 0;
   std::size_t noted_ = 0;
 };
@@ -155,6 +172,12 @@ Result<void> unpack_tar(ByteReader& tar, LayerWriter& writer, const std::string&
   TarReader reader{tar, observer ? &*observer : nullptr};
   TRY(Unpacker(writer, headers ? &*headers : nullptr, limits).run(reader));
   return headers ? headers->finish() : Result<void>{};
+}
+
+Result<void> unpack_archive_into(ByteReader& tar, LayerWriter& writer, const std::string& directory,
+                                 const ArchiveOwner& owner, const UnpackLimits& limits) {
+  TarReader reader{tar};
+  return Unpacker(writer, nullptr, limits, Placement{directory, false, owner}).run(reader);
 }
 
 }  // namespace compose::image

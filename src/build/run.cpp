@@ -1,0 +1,192 @@
+#include "build/run.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "base/ids.hpp"
+#include "base/strings.hpp"
+#include "image/layer_writer.hpp"
+#include "image/merged_view.hpp"
+#include "sys/file.hpp"
+#include "sys/process.hpp"
+#include "sys/program.hpp"
+
+namespace compose::build {
+
+namespace {
+
+constexpr std::size_t kMaxLine = std::size_t{64} << 10;
+constexpr const char* kHostname = "buildkitsandbox";
+constexpr std::array<const char*, 5> kDefaultMountPoints = {"proc", "sys", "dev", "etc/resolv.conf", "etc/hosts"};
+
+/// Cuts a stream into lines; a progress bar's carriage return ends one too.
+class LineSplitter {
+ public:
+  LineSplitter(const OutputLine& output, bool standard_error) : output_{output}, standard_error_{standard_error} {}
+  void add(std::string_view bytes) {
+    for (const char c : bytes) {
+      if (c == '\n') {
+        if (!after_return_ || !line_.empty()) flush();
+      } else if (c == '\r') {
+        if (!line_.empty()) flush();
+        after_return_ = true;
+        continue;
+      } else {
+        line_ += c;
+        if (line_.size() >= kMaxLine) flush();
+      }
+      after_return_ = false;
+    }
+  }
+  void end() {
+    if (!line_.empty()) flush();
+  }
+
+ private:
+  void flush() {
+    if (output_) output_(line_, standard_error_);
+    line_.clear();
+  }
+  const OutputLine& output_;
+  bool standard_error_;
+  bool after_return_ = false;
+  std::string line_;
+};
+
+struct Pipe {
+  UniqueFd read;
+  UniqueFd write;
+};
+
+Result<Pipe> make_pipe() {
+  int fds[2];
+  if (::pipe2(fds, O_CLOEXEC) != 0) return os_error("pipe");
+  return Pipe{UniqueFd{fds[0]}, UniqueFd{fds[1]}};
+}
+
+/// Reads both pipes until the container has closed them.
+Result<void> drain(UniqueFd out, UniqueFd err, const OutputLine& output) {
+  LineSplitter splitters[2] = {{output, false}, {output, true}};
+  UniqueFd ends[2] = {std::move(out), std::move(err)};
+  std::vector<char> buffer(kMaxLine);
+  while (ends[0].valid() || ends[1].valid()) {
+    pollfd polls[2] = {{ends[0].get(), POLLIN, 0}, {ends[1].get(), POLLIN, 0}};
+    if (::poll(polls, 2, -1) < 0) {
+      if (errno == EINTR) continue;
+      return os_error("poll");
+    }
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (polls[i].revents == 0) continue;
+      const ssize_t got = retry_eintr([&] { return ::read(ends[i].get(), buffer.data(), buffer.size()); });
+      if (got < 0) return os_error("read the step's output");
+      if (got == 0) {
+        ends[i].reset();
+      } else {
+        splitters[i].add({buffer.data(), static_cast<std::size_t>(got)});
+      }
+    }
+  }
+  for (LineSplitter& splitter : splitters) splitter.end();
+  return {};
+}
+
+std::string hosts_text(const RunRequest& request) {
+  std::string text = fmt::format(
+      "127.0.0.1\tlocalhost {}\n::1\tlocalhost ip6-localhost "
+      "ip6-loopback\nfe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\n"
+      "ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
+      kHostname);
+  for (const auto& [host, addresses] : request.extra_hosts) {
+    for (const std::string& address : addresses) {
+      // In the host's network namespace the host's gateway is the host itself.
+      text += fmt::format("{}\t{}\n", address == "host-gateway" ? "127.0.0.1" : address, host);
+    }
+  }
+  return text;
+}
+
+Result<void> write_bundle(const RunRequest& request, const std::string& bundle) {
+  TRY(sys::make_directories(bundle + "/rootfs", 0700));
+  TRY(sys::make_directories(request.workspace + "/work", 0700));
+  TRY(sys::make_directories(request.workspace + "/empty", 0755));
+  const Result<std::string> resolver = sys::read_file("/etc/resolv.conf");
+  TRY(sys::write_file_atomic(request.workspace + "/resolv.conf", resolver ? *resolver : "", 0644));
+  TRY(sys::write_file_atomic(request.workspace + "/hosts", hosts_text(request), 0644));
+  TRY_ASSIGN(const std::string config, bundle_config(request, bundle + "/rootfs"));
+  return sys::write_file_atomic(bundle + "/config.json", config, 0600);
+}
+
+bool empty_directory(const std::string& path) {
+  const Result<std::vector<std::string>> names = sys::list_directory(path);
+  return names && names->empty();
+}
+
+/// A directory of the upper tree that only repeats the one below.
+bool repeats_below(const std::string& upper, const struct stat& status, const image::ViewEntry& below) {
+  return S_ISDIR(below.status.st_mode) && status.st_mode == below.status.st_mode &&
+         status.st_uid == below.status.st_uid && status.st_gid == below.status.st_gid && empty_directory(upper) &&
+         !image::is_opaque(upper);
+}
+
+/// Removes the entry at a physical path if it is an empty stub that is not below; true if the parent may go next.
+Result<bool> remove_stub(const std::string& upper, const image::MergedView& below, const std::string& path) {
+  const std::string host = upper + "/" + path;
+  struct stat status{};
+  if (::lstat(host.c_str(), &status) != 0) return false;
+  TRY_ASSIGN(const std::optional<image::ViewEntry> original, below.lookup(path));
+  if (original) {
+    if (!S_ISDIR(status.st_mode) || !repeats_below(host, status, *original)) return false;
+    return ::rmdir(host.c_str()) == 0;
+  }
+  if (S_ISDIR(status.st_mode)) return ::rmdir(host.c_str()) == 0;
+  if (S_ISREG(status.st_mode) && status.st_size == 0) return ::unlink(host.c_str()) == 0;
+  return false;
+}
+
+}  // namespace
+
+Result<int> RuntimeRunner::run(const RunRequest& request, const OutputLine& output) {
+  const std::string bundle = request.workspace + "/bundle";
+  TRY(write_bundle(request, bundle));
+  TRY_ASSIGN(const std::string program, sys::program_path("compose-runtime"));
+  TRY_ASSIGN(Pipe out, make_pipe());
+  TRY_ASSIGN(Pipe err, make_pipe());
+  const UniqueFd null{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+  sys::SpawnOptions options;
+  options.program = program;
+  options.arguments = {"compose-runtime", "--root", request.workspace + "/run",          "run",
+                       "--bundle",        bundle,   "build-" + random_id().substr(0, 32)};
+  options.fds = {{null.get(), 0}, {out.write.get(), 1}, {err.write.get(), 2}};
+  TRY_ASSIGN(const sys::Child child, sys::spawn(options));
+  out.write.reset();
+  err.write.reset();
+  const Result<void> drained = drain(std::move(out.read), std::move(err.read), output);
+  TRY_ASSIGN(const sys::ExitStatus status, sys::wait_child(child.pid));
+  if (!drained) return drained.error();
+  return status.code;
+}
+
+Result<void> remove_mount_points(const RunRequest& request) {
+  const image::MergedView below{request.lower};
+  std::vector<std::string> targets{kDefaultMountPoints.begin(), kDefaultMountPoints.end()};
+  // The last mounted is the innermost.
+  for (const RunMount& mount : request.mounts) targets.insert(targets.begin(), mount.target);
+  for (const std::string& target : targets) {
+    std::string path = image::lexical_path(target);
+    if (!request.lower.empty()) {
+      TRY_ASSIGN(path, below.real_path(target));
+    }
+    while (!path.empty()) {
+      TRY_ASSIGN(const bool removed, remove_stub(request.upper, below, path));
+      if (!removed) break;
+      path.resize(path.find('/') == std::string::npos ? 0 : path.rfind('/'));
+    }
+  }
+  return {};
+}
+
+}  // namespace compose::build

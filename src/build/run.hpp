@@ -1,0 +1,73 @@
+#pragma once
+// RUN: one command in a container of our own runtime whose upper directory becomes the layer.
+//
+// The network is the host's own namespace unless --network=none is asked for, with the host's resolver settings bound
+// in; the rest is as Docker's build containers: own pid, mount, ipc, uts and cgroup namespaces, default capabilities,
+// masked and read-only paths.
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "compose/model/values.hpp"
+
+namespace compose::runtime::spec {
+struct Spec;
+}
+
+namespace compose::build {
+
+/// Last changes to the container's configuration: the caller adds the seccomp profile, which lives above this layer.
+using FinishSpec = std::function<Result<void>(runtime::spec::Spec&)>;
+
+struct RunMount {
+  enum class Kind { folder, file, tmpfs, overlay };
+  Kind kind = Kind::folder;
+  std::string target;              ///< absolute
+  std::string source;              ///< on the host, for folder and file
+  std::vector<std::string> lower;  ///< overlay: layers, top first
+  bool read_only = false;
+  std::optional<std::int64_t> size;  ///< tmpfs: bytes
+};
+
+struct RunRequest {
+  std::string workspace;           ///< folder of our own for bundle, work dir and run-time state
+  std::string upper;               ///< becomes the layer
+  std::vector<std::string> lower;  ///< top first; empty for FROM scratch
+  std::vector<std::string> arguments;
+  std::vector<std::string> environment;
+  std::string user;
+  std::string working_dir;
+  std::vector<RunMount> mounts;
+  bool network_none = false;
+  bool privileged = false;
+  std::map<std::string, model::Strings> extra_hosts;
+  std::map<std::string, model::Ulimit> ulimits;
+  std::optional<std::int64_t> shm_size;
+  FinishSpec finish_spec;
+};
+
+using OutputLine = std::function<void(std::string_view line, bool standard_error)>;
+
+class Runner {
+ public:
+  virtual ~Runner() = default;
+  /// Runs to the end; returns the exit code (128 + n for a signal). Errors are those of starting it.
+  virtual Result<int> run(const RunRequest& request, const OutputLine& output) = 0;
+};
+
+/// Runs steps by compose-runtime.
+class RuntimeRunner : public Runner {
+ public:
+  Result<int> run(const RunRequest& request, const OutputLine& output) override;
+};
+
+/// The text of the container's config.json, for RuntimeRunner and its tests.
+Result<std::string> bundle_config(const RunRequest& request, const std::string& rootfs);
+
+/// Removes from the upper directory what only was made so that something could be mounted there.
+Result<void> remove_mount_points(const RunRequest& request);
+
+}  // namespace compose::build

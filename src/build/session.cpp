@@ -1,0 +1,334 @@
+#include "build/session.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+
+#include "base/sha256.hpp"
+#include "base/strings.hpp"
+#include "image/digest.hpp"
+#include "image/layer_tar.hpp"
+#include "sys/file.hpp"
+
+namespace compose::build {
+
+namespace {
+
+constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr std::array<const char*, 5> kProxyArguments = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY",
+                                                        "ALL_PROXY"};
+constexpr const char* kImagePrefix = "docker-image://";
+constexpr const char* kHistoryComment = "compose build";
+
+bool makes_files(const std::string& keyword) {
+  return keyword == "RUN" || keyword == "COPY" || keyword == "ADD" || keyword == "WORKDIR";
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+std::string rfc3339(std::int64_t seconds) {
+  const time_t time = seconds;
+  tm parts{};
+  ::gmtime_r(&time, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+/// An error of a step, at its line unless it has one already.
+Error at(const Dockerfile& file, const Instruction& item, const Error& error) {
+  if (error.message().starts_with(file.name + ":")) return error;
+  return file.error_at(item, error.message(), error.code());
+}
+
+}  // namespace
+
+image::MergedView StageState::view() const {
+  std::vector<std::string> dirs;
+  for (auto it = layers.rbegin(); it != layers.rend(); ++it) dirs.push_back(it->dir);
+  return image::MergedView{std::move(dirs)};
+}
+
+Arguments build_arguments(const BuildRequest& request) {
+  Arguments result;
+  for (const auto& [name, value] : request.build.args) {
+    if (value) result[name] = *value;
+  }
+  return result;
+}
+
+bool is_proxy_argument(const std::string& name) {
+  const auto same = [&](const char* known) { return name == known || name == to_lower(known); };
+  return std::any_of(kProxyArguments.begin(), kProxyArguments.end(), same);
+}
+
+Session::Session(const BuildRequest& request, image::Store& store, const PullImage& pull, StagePlan plan,
+                 SourceTree context, Runner& runner)
+    : request_{request},
+      store_{store},
+      internal_{store.internal()},
+      pull_{pull},
+      plan_{std::move(plan)},
+      context_{std::move(context)},
+      runner_{runner},
+      cache_{internal_},
+      build_args_{build_arguments(request)},
+      done_(plan_.stages.size()) {}
+
+Result<StageState> Session::run() {
+  TRY(cache_.make_folders());
+  // In the file's order, so that the output reads as the file does; the target comes last.
+  for (const std::size_t index : plan_.needed()) {
+    if (index != plan_.target) TRY(stage(index));
+  }
+  TRY_ASSIGN(const StageState* target, stage(plan_.target));
+  return *target;
+}
+
+Result<const StageState*> Session::stage(std::size_t index) {
+  std::optional<StageState>& done = done_[index];
+  if (done) return &*done;
+  const Stage& stage = plan_.stages[index];
+  const model::Strings& uncached = request_.build.no_cache_filter;
+  StageRun run{stage, {}, 1, 1, !request_.no_cache && !request_.build.no_cache};
+  if (std::find(uncached.begin(), uncached.end(), stage.name) != uncached.end()) run.use_cache = false;
+  TRY_ASSIGN(run.state, base_of(stage, index));
+  TRY(run_stage(run));
+  done = std::move(run.state);
+  return &*done;
+}
+
+Result<StageState> Session::base_of(const Stage& stage, std::size_t index) {
+  if (!request_.build.additional_contexts.contains(stage.base)) {
+    if (const std::optional<std::size_t> earlier = plan_.find_stage(stage.base, index, false)) {
+      TRY_ASSIGN(const StageState* base, this->stage(*earlier));
+      StageState state = *base;
+      state.args.clear();
+      state.cmd_set = false;
+      return state;
+    }
+    if (stage.base == "scratch") {
+      StageState state;
+      state.config.architecture = image::host_architecture();
+      state.config.os = "linux";
+      state.config.env = {std::string{"PATH="} + kDefaultPath};
+      return state;
+    }
+  }
+  Result<StageState> state = image_state(stage.base, stage.platform);
+  if (!state) return at(plan_.file, stage.from, state.error());
+  return state;
+}
+
+/// A base from the store, fetched if it has to be.
+Result<StageState> Session::image_state(const std::string& name, const std::string& platform) {
+  std::string image_name = name;
+  if (const auto named = request_.build.additional_contexts.find(name);
+      named != request_.build.additional_contexts.end()) {
+    if (named->second.starts_with(kImagePrefix)) {
+      image_name = named->second.substr(std::string_view{kImagePrefix}.size());
+    } else if (const auto service = request_.named_images.find(named->second); service != request_.named_images.end()) {
+      image_name = service->second;
+    } else {
+      return make_error(Errc::invalid, "the context \"{}\" ({}) is no image", name, named->second);
+    }
+  }
+  std::optional<image::Image> found;
+  const bool always = request_.pull || request_.build.pull;
+  if (!always || !pull_) {
+    TRY_ASSIGN(found, store_.find(image_name));
+  }
+  if (!found && pull_) {
+    TRY_ASSIGN(found, pull_(image_name, platform).with("image \"{}\"", image_name));
+  }
+  if (!found) {
+    return make_error(Errc::not_found, "the image \"{}\" is not in the store: import, load or build it first",
+                      image_name);
+  }
+  StageState state;
+  state.config = found->config;
+  state.created = found->config.created;
+  TRY_ASSIGN(state.layers, store_.layers(*found));
+  return state;
+}
+
+Result<void> Session::run_stage(StageRun& run) {
+  std::vector<Instruction> items;
+  for (const std::string& trigger : std::exchange(run.state.config.on_build, {})) {
+    TRY_ASSIGN(Instruction item,
+               parse_trigger(trigger, plan_.file.escape).with("trigger of the image \"{}\"", run.stage.base));
+    item.line = run.stage.from.line;
+    item.last_line = run.stage.from.last_line;
+    items.push_back(std::move(item));
+  }
+  items.insert(items.end(), run.stage.instructions.begin(), run.stage.instructions.end());
+  run.step_count += static_cast<int>(
+      std::count_if(items.begin(), items.end(), [](const Instruction& item) { return makes_files(item.keyword); }));
+  BuildEvent from{BuildEvent::Kind::cached, ++steps_, step_name(run, run.stage.from), "", false, 0};
+  report(std::move(from));
+  for (const Instruction& item : items) {
+    const Result<void> result = instruction(run, item);
+    if (!result) return at(plan_.file, item, result.error());
+  }
+  return {};
+}
+
+Result<void> Session::instruction(StageRun& run, const Instruction& item) {
+  if (item.keyword == "ARG") return argument(run, item);
+  if (item.keyword == "RUN") return run_command(run, item);
+  if (item.keyword == "COPY" || item.keyword == "ADD") return copy(run, item);
+  std::string_view arguments = item.arguments;
+  std::string with_flags;
+  if (item.keyword == "HEALTHCHECK") {
+    // Its flags belong to the instruction itself.
+    for (const Flag& flag : item.flags) with_flags += fmt::format("--{}={} ", flag.name, flag.value);
+    with_flags += item.arguments;
+    arguments = with_flags;
+  } else if (!item.flags.empty()) {
+    return make_error(Errc::invalid, "{} has no flag --{}", item.keyword, item.flags[0].name);
+  }
+  std::string trigger;
+  if (item.keyword == "ONBUILD") {
+    trigger = trim(std::string_view{item.text}.substr(item.keyword.size()));
+    for (const Heredoc& heredoc : item.heredocs) trigger += "\n" + heredoc.content + heredoc.name;
+    arguments = trigger;
+  }
+  image::InstructionContext context{lookup(run.state), plan_.file.escape, run.state.cmd_set};
+  TRY(image::apply_instruction(run.state.config, item.keyword, arguments, context));
+  run.state.cmd_set = context.cmd_set;
+  if (item.keyword == "WORKDIR") return work_dir(run, item);
+  add_history(run.state, item.text, true);
+  return {};
+}
+
+/// ARG brings a value of the build, or a default, into the stage.
+Result<void> Session::argument(StageRun& run, const Instruction& item) {
+  const std::vector<std::string> words = image::split_words(item.arguments, plan_.file.escape);
+  if (words.empty()) return make_error(Errc::invalid, "ARG needs a name");
+  for (const std::string& word : words) {
+    const std::size_t equals = word.find('=');
+    TRY_ASSIGN(const std::string name,
+               image::expand_word(word.substr(0, equals), lookup(run.state), plan_.file.escape));
+    if (name.empty()) return make_error(Errc::invalid, "ARG \"{}\" has an empty name", word);
+    if (const auto given = build_args_.find(name); given != build_args_.end()) {
+      run.state.args[name] = given->second;
+    } else if (equals != std::string::npos) {
+      TRY_ASSIGN(run.state.args[name],
+                 image::expand_word(word.substr(equals + 1), lookup(run.state), plan_.file.escape));
+    } else if (const auto global = plan_.global_args.find(name); global != plan_.global_args.end()) {
+      run.state.args[name] = global->second;
+    }
+  }
+  add_history(run.state, item.text, true);
+  return {};
+}
+
+image::VariableLookup Session::lookup(const StageState& state) const {
+  return [&state](std::string_view name) -> std::optional<std::string> {
+    if (std::optional<std::string> value = state.config.env_value(name)) return value;
+    const auto it = state.args.find(std::string{name});
+    return it == state.args.end() ? std::nullopt : std::optional{it->second};
+  };
+}
+
+std::string Session::step_name(StageRun& run, const Instruction& item) {
+  const std::string label = run.stage.label(plan_.stages.size());
+  return fmt::format("[{}{}{}/{}] {}", label, label.empty() ? "" : " ", run.next_step++, run.step_count, item.text);
+}
+
+void Session::report(BuildEvent event) const {
+  if (request_.progress) request_.progress(event);
+}
+
+void Session::add_history(StageState& state, const std::string& created_by, bool empty) const {
+  state.config.history.push_back({state.created, created_by, "", kHistoryComment, empty});
+}
+
+std::string Session::timestamp() const {
+  const auto epoch = build_args_.find("SOURCE_DATE_EPOCH");
+  const std::optional<std::int64_t> seconds = epoch == build_args_.end() ? std::nullopt : parse_signed(epoch->second);
+  return seconds ? rfc3339(*seconds) : image::now_rfc3339();
+}
+
+timespec Session::file_time() const {
+  const auto epoch = build_args_.find("SOURCE_DATE_EPOCH");
+  const std::optional<std::int64_t> seconds = epoch == build_args_.end() ? std::nullopt : parse_signed(epoch->second);
+  return {seconds.value_or(::time(nullptr)), 0};
+}
+
+Result<void> Session::file_step(StageRun& run, const FileStep& step) {
+  const auto cached = [&]() -> Result<bool> {
+    if (!run.use_cache || !step.use_cache) return false;
+    TRY_ASSIGN(const std::optional<StepResult> result, cache_.find(step.key));
+    if (!result) return false;
+    report({BuildEvent::Kind::cached, ++steps_, step.name, "", false, 0});
+    TRY(apply(run, step, *result));
+    return true;
+  };
+  TRY_ASSIGN(const bool found, cached());
+  if (found) return {};
+  TRY_ASSIGN(sys::FileLock lock, cache_.lock(step.key));
+  TRY_ASSIGN(const bool found_now, cached());
+  if (found_now) return {};
+  const int number = ++steps_;
+  report({BuildEvent::Kind::started, number, step.name, "", false, 0});
+  const auto begin = std::chrono::steady_clock::now();
+  Result<StepResult> result = make_step(run, step);
+  if (!result) {
+    report({BuildEvent::Kind::failed, number, step.name, result.error().message(), false, seconds_since(begin)});
+    return std::move(result).error();
+  }
+  TRY(cache_.remember(step.key, *result));
+  cache_.unlock(step.key, std::move(lock));
+  report({BuildEvent::Kind::done, number, step.name, "", false, seconds_since(begin)});
+  return apply(run, step, *result);
+}
+
+Result<StepResult> Session::make_step(StageRun& run, const FileStep& step) {
+  TRY_ASSIGN(const image::Workspace space, internal_.workspace());
+  const std::string folder = space.path() + "/layer";
+  TRY(step.make(space.path(), folder));
+  return seal(run, folder);
+}
+
+/// Turns the tree in folder/diff into a layer on top of the stage's.
+Result<StepResult> Session::seal(StageRun& run, const std::string& folder) {
+  const std::string diff = folder + "/diff";
+  TRY(sys::remove_tree(folder + "/replaced"));
+  StepResult result;
+  result.chain = run.state.config.diff_ids;
+  result.created = timestamp();
+  TRY_ASSIGN(const std::vector<std::string> names, sys::list_directory(diff));
+  result.empty = names.empty();
+  if (result.empty) return result;
+  Sha256 hash;
+  TRY_ASSIGN(const image::TarSummary summary, image::write_canonical_tar(diff, [&](std::string_view bytes) {
+               hash.update(bytes.data(), bytes.size());
+               return Result<void>{};
+             }));
+  image::Layer layer;
+  layer.diff_id = "sha256:" + hash.finish_hex();
+  layer.size = summary.content_size;
+  layer.tar_size = summary.tar_size;
+  TRY_ASSIGN(const image::Layer stored, internal_.add_layer(folder, run.state.chain(), std::move(layer)));
+  result.chain.push_back(stored.diff_id);
+  return result;
+}
+
+Result<void> Session::apply(StageRun& run, const FileStep& step, const StepResult& result) {
+  run.state.created = result.created;
+  for (std::size_t i = run.state.layers.size(); i < result.chain.size(); ++i) {
+    const std::string chain = image::chain_id(run.state.chain(), result.chain[i]);
+    TRY_ASSIGN(std::optional<image::Layer> layer, internal_.layer(chain));
+    if (!layer) return make_error(Errc::not_found, "layer {} has just been removed: build again", chain);
+    run.state.layers.push_back(std::move(*layer));
+  }
+  run.state.config.diff_ids = result.chain;
+  add_history(run.state, step.created_by, result.empty);
+  return {};
+}
+
+}  // namespace compose::build

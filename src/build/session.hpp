@@ -1,0 +1,119 @@
+#pragma once
+// One build going on: stages in the order they are needed, each step from the cache or made.
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "build/builder.hpp"
+#include "build/copy.hpp"
+#include "build/run.hpp"
+#include "build/stages.hpp"
+#include "build/step_cache.hpp"
+#include "image/config_instructions.hpp"
+#include "image/store_internal.hpp"
+
+namespace compose::build {
+
+/// What a stage has become so far.
+struct StageState {
+  image::ImageConfig config;
+  std::vector<image::Layer> layers;  ///< lowest first
+  std::string created;               ///< of the newest layer; RFC 3339
+  Arguments args;                    ///< ARGs in scope
+  bool cmd_set = false;
+
+  std::string chain() const { return layers.empty() ? "" : layers.back().chain_id; }
+  image::MergedView view() const;
+};
+
+class Session {
+ public:
+  Session(const BuildRequest& request, image::Store& store, const PullImage& pull, StagePlan plan, SourceTree context,
+          Runner& runner);
+
+  /// Builds the target stage and what it needs. The configuration is complete but for the request's labels.
+  Result<StageState> run();
+
+ private:
+  /// One step that makes files: how it is shown, remembered and made.
+  struct FileStep {
+    const Instruction* instruction = nullptr;
+    std::string name;        ///< "[php 2/7] RUN …"
+    std::string created_by;  ///< for the history
+    std::string key;
+    bool use_cache = true;
+    /// Fills folder/diff; `folder` lies in a workspace of its own.
+    std::function<Result<void>(const std::string& workspace, const std::string& folder)> make;
+  };
+  struct StageRun {
+    const Stage& stage;
+    StageState state;
+    int next_step = 1;
+    int step_count = 1;
+    bool use_cache = true;
+  };
+
+  Result<const StageState*> stage(std::size_t index);
+  Result<StageState> base_of(const Stage& stage, std::size_t index);
+  Result<StageState> image_state(const std::string& name, const std::string& platform);
+  Result<void> run_stage(StageRun& run);
+  Result<void> instruction(StageRun& run, const Instruction& item);
+  Result<void> argument(StageRun& run, const Instruction& item);
+  Result<void> run_command(StageRun& run, const Instruction& item);
+  Result<void> copy(StageRun& run, const Instruction& item);
+  Result<void> work_dir(StageRun& run, const Instruction& item);
+  Result<void> file_step(StageRun& run, const FileStep& step);
+  Result<StepResult> make_step(StageRun& run, const FileStep& step);
+  Result<StepResult> seal(StageRun& run, const std::string& folder);
+  Result<void> apply(StageRun& run, const FileStep& step, const StepResult& result);
+
+  // COPY and ADD
+  Result<SourceTree> source_tree(const std::string& from, std::size_t before);
+  Result<CopyOptions> copy_options(StageRun& run, const Instruction& item, std::vector<std::string>& heredocs) const;
+  // RUN
+  struct StepMounts {
+    std::vector<RunMount> mounts;
+    std::vector<std::string> environment;      ///< secrets given as variables
+    std::vector<sys::FileLock> locks;          ///< of cache mounts with sharing=locked
+    std::vector<image::Workspace> workspaces;  ///< copies of the context for bind mounts
+  };
+  Result<std::string> mounts_key(StageRun& run, const Instruction& item);
+  Result<StepMounts> step_mounts(StageRun& run, const Instruction& item, const std::string& workspace);
+  Result<void> add_mount(StageRun& run, const std::map<std::string, std::string>& options, const std::string& workspace,
+                         StepMounts& result);
+  Result<RunMount> bind_mount(StageRun& run, const std::map<std::string, std::string>& options, StepMounts& result);
+  Result<void> secret_mount(StageRun& run, const std::map<std::string, std::string>& options,
+                            const std::string& workspace, StepMounts& result);
+  Result<RunMount> cache_mount(StageRun& run, const std::map<std::string, std::string>& options, StepMounts& result);
+  std::vector<std::string> run_environment(const StageState& state) const;
+
+  image::VariableLookup lookup(const StageState& state) const;
+  std::string step_name(StageRun& run, const Instruction& item);
+  void report(BuildEvent event) const;
+  void add_history(StageState& state, const std::string& created_by, bool empty) const;
+  /// SOURCE_DATE_EPOCH where it is set, else now.
+  std::string timestamp() const;
+  timespec file_time() const;
+
+  const BuildRequest& request_;
+  image::Store& store_;
+  const image::Store::Internal& internal_;
+  const PullImage& pull_;
+  StagePlan plan_;
+  SourceTree context_;
+  Runner& runner_;
+  StepCache cache_;
+  Arguments build_args_;
+  std::vector<std::optional<StageState>> done_;
+  int steps_ = 0;
+};
+
+/// Values of the build's args that are set.
+Arguments build_arguments(const BuildRequest& request);
+/// HTTP_PROXY and its like: visible to RUN without ARG, no part of any key.
+bool is_proxy_argument(const std::string& name);
+
+}  // namespace compose::build
