@@ -319,6 +319,8 @@ Failure become(const ProcessPlan& plan, const BecomeHooks& hooks) {
     if (auto done = write_label(hooks.label_fd, text); !done) return to_failure(done.error());
   }
   if (auto done = drop_rights(plan, *who, hooks); !done) return to_failure(done.error());
+  // After the ids: changing them clears it (prctl(2)).
+  if (hooks.die_with_parent) ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   ::umask(plan.umask);
   reset_signals();
   const std::vector<char*> argv = pointers(plan.args);

@@ -13,6 +13,7 @@ struct BecomeHooks {
   int sync = -1;  ///< for Failure and kExec; becomes close-on-exec
   int preserve_fds = 0;
   bool new_keyring = true;
+  bool die_with_parent = false;
   std::string keyring_name;
   std::function<Result<void>()> before_drop;  ///< runs when all is checked, with full rights (wait for start, hooks)
   int label_fd = -1;  ///< where the security label goes: a file of the host's proc, opened before pivot_root

@@ -235,6 +235,11 @@ Result<void> Child::enter_root() {
 
 /// Where `create` ends and waits for `start`.
 Result<void> Child::before_drop() {
+  if (options_.hold) {
+    TRY(sys::send_message(sync_, std::string(1, sync::kReady)));
+    TRY_ASSIGN(const sys::Message message, sys::receive_message(sync_));
+    if (message.data.empty()) return make_error(Errc::cancelled, "the runtime gave up");
+  }
   if (options_.start_listener >= 0) {
     TRY(sys::send_message(sync_, std::string(1, sync::kReady)));
     const int starter = retry_eintr([&] { return ::accept4(options_.start_listener, nullptr, nullptr, SOCK_CLOEXEC); });

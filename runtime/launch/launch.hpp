@@ -27,6 +27,7 @@ struct Options {
   /// Listening SOCK_SEQPACKET socket: the container waits for a connection there before it runs its program, and
   /// reports a failure to exec on it (`create` and `start`). -1: it runs at once.
   int start_listener = -1;
+  bool hold = false;        ///< it waits for release() before it runs its program
   int preserve_fds = 0;     ///< descriptors from 3 on that the program inherits
   bool new_keyring = true;  ///< a session keyring of its own
   bool no_pivot = false;
@@ -67,8 +68,11 @@ class Launch {
   UniqueFd take_pidfd();
   /// Readable when receive() has something.
   int fd() const;
-  /// The next news; nothing if `wait` is false and there is none. After `running`, `ready` or `failed` it is over.
+  /// The next news; nothing if `wait` is false and there is none. After `running` or `failed` it is over, and after
+  /// `ready` unless the process is held.
   Result<std::optional<Notice>> receive(bool wait);
+  /// Lets a process go on that Options::hold keeps at `ready`.
+  Result<void> release();
   /// Kills the process, waits for it and removes the control group and interfaces: for the caller that cannot go on.
   void abandon();
 

@@ -207,6 +207,8 @@ Result<std::optional<Notice>> Launch::receive(bool wait) {
   }
 }
 
+Result<void> Launch::release() { return sys::send_message(state_->sync.get(), std::string(1, sync::kContinue)); }
+
 void Launch::abandon() {
   State& s = *state_;
   if (s.pidfd.valid()) {

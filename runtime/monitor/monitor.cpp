@@ -74,7 +74,9 @@ class Monitor {
   void on_launch();
   void on_notice(launch::Notice notice);
   void started();
+  void release();
   void start_failed(const launch::Failure& failure);
+  void remove_run_files();
 
   // Loop.
   void watch(int fd, std::uint32_t events);
@@ -124,6 +126,7 @@ class Monitor {
   timespec started_at_{};
   std::optional<Event> created_, started_, final_;
   bool running_ = false;
+  bool held_ = false;  ///< the container is set up and waits for somebody to attach
   bool goodbye_ = false;
   bool heard_ = false;
   bool paused_streams_ = false;
@@ -187,6 +190,7 @@ Result<void> Monitor::start() {
   streams_[1].name = "stderr";
   streams_[1].letter = wire::kErrors;
   launch::Options options;
+  options.hold = request_.wait_attach;
   std::array<UniqueFd, 3> theirs;
   if (!request_.tty) {
     TRY_ASSIGN(options.stdio, make_pipes(theirs));
@@ -219,7 +223,6 @@ Result<void> Monitor::start() {
 int Monitor::run() {
   if (auto done = start(); !done) {
     if (launch_) launch_->abandon();
-    ::unlink((request_.run_dir + "/monitor.sock").c_str());
     launch::Failure failure{done.error().message(), done.error().sys_errno(), 125};
     start_failed(failure);
     if (!epoll_.valid()) return 1;  // the message waits in the socket's buffer
@@ -278,6 +281,8 @@ void Monitor::on_notice(launch::Notice notice) {
       resolver_ = std::move(notice.resolver);
       break;
     case launch::Notice::Kind::ready:
+      held_ = true;
+      if (std::ranges::any_of(peers_, &Peer::attached)) release();
       break;
     case launch::Notice::Kind::running:
       launch_.reset();
@@ -289,6 +294,11 @@ void Monitor::on_notice(launch::Notice notice) {
       start_failed(notice.failure);
       break;
   }
+}
+
+void Monitor::release() {
+  held_ = false;
+  if (launch_) (void)launch_->release();
 }
 
 void Monitor::started() {
@@ -307,11 +317,14 @@ void Monitor::started() {
   ::malloc_trim(0);
 }
 
+/// Before the last event goes out: whoever hears it may start the container again.
+void Monitor::remove_run_files() {
+  for (const char* name : {"/monitor.sock", "/state.json", "/plan.bin"}) ::unlink((request_.run_dir + name).c_str());
+}
+
 void Monitor::start_failed(const launch::Failure& failure) {
   launch_.reset();
-  ::unlink((request_.run_dir + "/monitor.sock").c_str());
-  ::unlink((request_.run_dir + "/state.json").c_str());
-  ::unlink((request_.run_dir + "/plan.bin").c_str());
+  remove_run_files();
   final_ = event(Event::Kind::failed);
   final_->message = failure.message;
   final_->sys_errno = failure.sys_errno;
@@ -355,7 +368,7 @@ void Monitor::on_exit(int status) {
   if (auto written = write_exit_record(request_, *final_, started_at_, finished); !written) {
     final_->message = written.error().message();
   }
-  ::unlink((request_.run_dir + "/monitor.sock").c_str());
+  remove_run_files();
   announce(*final_);
   for (auto& peer : peers_) flush(peer);
 }
@@ -460,6 +473,7 @@ void Monitor::on_message(Peer& peer, std::string_view message) {
     case wire::kAttach:
       peer.attached = true;
       send_present_state(peer);
+      if (held_) release();
       break;
     case wire::kSignal:
       if (numbers && pid_ != 0) (void)sys::send_signal(pidfd_.get(), static_cast<int>(numbers->first));

@@ -19,6 +19,7 @@ struct Request {
   std::uint64_t log_max_size = 0;  ///< bytes before rotation, 0: never
   int log_max_files = 1;           ///< the log and its older files log.1 …
   bool tty = false, open_stdin = false;
+  bool wait_attach = false;               ///< the program is run only once a client has attached: no output is missed
   std::vector<std::string> respawn_argv;  ///< `compose supervise …`; absolute program path; empty: never
   std::string project_lock_path;
 };

@@ -35,6 +35,7 @@ void request_fields(A& a, T& v) {
   a("log_max_files", v.log_max_files);
   a("tty", v.tty);
   a("open_stdin", v.open_stdin);
+  a("wait_attach", v.wait_attach);
   a("respawn_argv", v.respawn_argv);
   a("project_lock_path", v.project_lock_path);
 }

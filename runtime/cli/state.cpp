@@ -1,0 +1,214 @@
+// state, list, ps, kill, delete, pause, resume.
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/strings.hpp"
+#include "runtime/cli/commands.hpp"
+#include "runtime/container/container.hpp"
+#include "runtime/launch/hooks.hpp"
+#include "sys/file.hpp"
+#include "sys/process.hpp"
+
+namespace compose::runtime::cli {
+namespace {
+
+using container::Container;
+using Status = Container::Status;
+
+/// "TERM", "SIGTERM", "15", "rtmin+3"
+Result<int> signal_number(const std::string& text) {
+  static constexpr std::array<std::pair<std::string_view, int>, 34> kNames = {
+      {{"HUP", SIGHUP},   {"INT", SIGINT},       {"QUIT", SIGQUIT},     {"ILL", SIGILL},   {"TRAP", SIGTRAP},
+       {"ABRT", SIGABRT}, {"IOT", SIGABRT},      {"BUS", SIGBUS},       {"FPE", SIGFPE},   {"KILL", SIGKILL},
+       {"USR1", SIGUSR1}, {"SEGV", SIGSEGV},     {"USR2", SIGUSR2},     {"PIPE", SIGPIPE}, {"ALRM", SIGALRM},
+       {"TERM", SIGTERM}, {"STKFLT", SIGSTKFLT}, {"CHLD", SIGCHLD},     {"CLD", SIGCHLD},  {"CONT", SIGCONT},
+       {"STOP", SIGSTOP}, {"TSTP", SIGTSTP},     {"TTIN", SIGTTIN},     {"TTOU", SIGTTOU}, {"URG", SIGURG},
+       {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ},     {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH},
+       {"IO", SIGIO},     {"POLL", SIGIO},       {"PWR", SIGPWR},       {"SYS", SIGSYS}}};
+  std::string name;
+  for (const char c : text) name += static_cast<char>(::toupper(static_cast<unsigned char>(c)));
+  if (is_digits(name)) {
+    const auto number = parse_unsigned(name);
+    if (number && *number < 65) return static_cast<int>(*number);
+  }
+  if (name.starts_with("SIG")) name.erase(0, 3);
+  for (const auto& [known, number] : kNames) {
+    if (known == name) return number;
+  }
+  if (name == "RTMIN") return 34;
+  if (name == "RTMAX") return 64;
+  if (name.starts_with("RTMIN+") || name.starts_with("RTMAX-")) {
+    const auto offset = parse_unsigned(name.substr(6));
+    if (offset && *offset <= 30)
+      return name[2] == 'M' && name[4] == 'N' ? 34 + static_cast<int>(*offset) : 64 - static_cast<int>(*offset);
+  }
+  return make_error(Errc::invalid, "unknown signal \"{}\"", text);
+}
+
+Result<Container> load_only(const Globals& globals, Words words) {
+  TRY_ASSIGN(const Arguments arguments, Arguments::parse(words, {}, true));
+  TRY_ASSIGN(const std::string id, only_id(arguments));
+  return Container::load(globals.root, id);
+}
+
+Result<cgroup::Group> group_of(const Container& container) {
+  auto group = container.group();
+  if (!group) return make_error(Errc::unsupported, "container \"{}\" has no control group", container.id());
+  return std::move(*group);
+}
+
+std::string owner_of(const std::string& directory) {
+  struct stat status{};
+  if (::stat(directory.c_str(), &status) != 0) return {};
+  return status.st_uid == 0 ? "root" : std::to_string(status.st_uid);
+}
+
+}  // namespace
+
+Result<int> state(const Globals& globals, Words words) {
+  TRY_ASSIGN(const Container container, load_only(globals, words));
+  std::puts(container.state_json().c_str());
+  return 0;
+}
+
+Result<int> list(const Globals& globals, Words words) {
+  static constexpr OptionSpec kOptions[] = {{"quiet", 'q', false}, {"format", 'f', true}};
+  TRY_ASSIGN(const Arguments arguments, Arguments::parse(words, kOptions, true));
+  const std::string format = arguments.get("format", "table");
+  if (format != "table" && format != "json") return make_error(Errc::invalid, "invalid format option");
+  TRY_ASSIGN(const auto ids, Container::list(globals.root));
+  nlohmann::json all = nlohmann::json::array();
+  if (format == "table" && !arguments.flag("quiet")) {
+    std::printf("%-12s %-11s %-11s %-19s %-31s %s\n", "ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER");
+  }
+  for (const auto& id : ids) {
+    if (arguments.flag("quiet")) {
+      std::puts(id.c_str());
+      continue;
+    }
+    auto container = Container::load(globals.root, id);
+    if (!container) continue;  // removed meanwhile
+    const char* status = Container::name(container->status());
+    const std::string owner = owner_of(container->directory());
+    if (format == "json") {
+      auto json = nlohmann::json::parse(container->state_json());
+      json["owner"] = owner;
+      all.push_back(std::move(json));
+    } else {
+      std::printf("%-12s %-11d %-11s %-19s %-31s %s\n", id.c_str(), container->pid(), status,
+                  container->bundle().c_str(), container->created().c_str(), owner.c_str());
+    }
+  }
+  if (format == "json" && !arguments.flag("quiet")) std::puts(all.dump().c_str());
+  return 0;
+}
+
+Result<int> ps(const Globals& globals, Words words) {
+  static constexpr OptionSpec kOptions[] = {{"format", 'f', true}};
+  TRY_ASSIGN(const Arguments arguments, Arguments::parse(words, kOptions, false));
+  if (arguments.words().empty()) return make_error(Errc::invalid, "the id of a container is missing");
+  TRY_ASSIGN(const Container container, Container::load(globals.root, arguments.words().front()));
+  std::vector<pid_t> pids;
+  if (auto group = container.group()) {
+    TRY_ASSIGN(pids, group->processes());
+  } else if (container.pid() != 0) {
+    pids.push_back(container.pid());
+  }
+  const std::string format = arguments.get("format", "table");
+  if (format == "json") {
+    std::puts(nlohmann::json(pids).dump().c_str());
+    return 0;
+  }
+  if (format != "table") return make_error(Errc::invalid, "invalid format option");
+  std::puts("PID");
+  for (const pid_t pid : pids) std::printf("%d\n", pid);
+  return 0;
+}
+
+Result<int> kill(const Globals& globals, Words words) {
+  static constexpr OptionSpec kOptions[] = {{"all", 'a', false}};
+  TRY_ASSIGN(const Arguments arguments, Arguments::parse(words, kOptions, true));
+  if (arguments.words().empty()) return make_error(Errc::invalid, "the id of a container is missing");
+  TRY_ASSIGN(const Container container, Container::load(globals.root, arguments.words().front()));
+  TRY_ASSIGN(const int signo, signal_number(arguments.words().size() > 1 ? arguments.words()[1] : "TERM"));
+  if (arguments.flag("all")) {
+    TRY_ASSIGN(const cgroup::Group group, group_of(container));
+    if (signo == SIGKILL) {
+      TRY(group.kill_all());
+    } else {
+      TRY(group.signal_all(signo));
+    }
+    return 0;
+  }
+  auto process = container.open_process();
+  if (!process) return make_error(Errc::invalid, "container not running");
+  TRY(sys::send_signal(process->get(), signo));
+  return 0;
+}
+
+Result<int> remove(const Globals& globals, Words words) {
+  static constexpr OptionSpec kOptions[] = {{"force", 'f', false}};
+  TRY_ASSIGN(const Arguments arguments, Arguments::parse(words, kOptions, true));
+  TRY_ASSIGN(const std::string id, only_id(arguments));
+  auto container = Container::load(globals.root, id);
+  if (!container) {
+    // What a broken create may have left.
+    if (arguments.flag("force") && container::check_id(id)) {
+      TRY(sys::remove_tree(globals.root + "/" + id));
+      return 0;
+    }
+    return std::move(container).error();
+  }
+  const Status status = container->status();
+  if (status != Status::stopped && !arguments.flag("force")) {
+    return make_error(Errc::busy, "cannot delete container {} that is not stopped: {}", id, Container::name(status));
+  }
+  auto plan = container->plan();
+  if (status != Status::stopped) {
+    if (auto process = container->open_process()) {
+      (void)sys::send_signal(process->get(), SIGKILL);
+      if (auto group = container->group()) {
+        if (status == Status::paused) (void)group->thaw();
+      }
+    }
+  }
+  TRY(container->remove());
+  if (plan) {
+    const std::string json = launch::state_json(*plan, "stopped", 0);
+    for (const auto& hook : plan->poststop) {
+      // runtime.md, "Delete": a hook that fails is a warning, and the others still run.
+      if (auto done = launch::run_hooks({hook}, json, "poststop"); !done) {
+        std::fprintf(stderr, "warning: %s\n", done.error().message().c_str());
+      }
+    }
+  }
+  return 0;
+}
+
+Result<int> pause(const Globals& globals, Words words) {
+  TRY_ASSIGN(const Container container, load_only(globals, words));
+  const Status status = container.status();
+  if (status != Status::running && status != Status::created) {
+    return make_error(Errc::invalid, "container not running or created: {}", Container::name(status));
+  }
+  TRY_ASSIGN(const cgroup::Group group, group_of(container));
+  TRY(group.freeze());
+  return 0;
+}
+
+Result<int> resume(const Globals& globals, Words words) {
+  TRY_ASSIGN(const Container container, load_only(globals, words));
+  if (container.status() != Status::paused) return make_error(Errc::invalid, "container not paused");
+  TRY_ASSIGN(const cgroup::Group group, group_of(container));
+  TRY(group.thaw());
+  return 0;
+}
+
+}  // namespace compose::runtime::cli

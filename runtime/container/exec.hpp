@@ -1,0 +1,36 @@
+#pragma once
+// A further process in a running container.
+#include <optional>
+
+#include "base/error.hpp"
+#include "runtime/container/container.hpp"
+#include "runtime/launch/launch.hpp"
+#include "runtime/launch/plan.hpp"
+
+namespace compose::runtime::container {
+
+struct ExecOptions {
+  launch::Stdio stdio;
+  int preserve_fds = 0;
+  bool die_with_us = true;  ///< the process is killed when this one ends (not for --detach)
+  std::string cgroup;       ///< a group below the container's, "" = the container's own
+};
+
+/// A process on its way into the container.
+struct ExecProcess {
+  pid_t pid = 0;
+  UniqueFd pidfd, sync;
+
+  struct Outcome {
+    UniqueFd terminal;                       ///< the master, if the process has one
+    std::optional<launch::Failure> failure;  ///< it could not be run
+  };
+  /// Waits until its program runs or has failed to.
+  Result<Outcome> wait_started();
+};
+
+/// Joins the container's namespaces and control groups and becomes the process. The caller is single-threaded; its own
+/// children enter the container's pid namespace from now on.
+Result<ExecProcess> exec_in(const Container& container, const launch::ProcessPlan& process, const ExecOptions& options);
+
+}  // namespace compose::runtime::container
