@@ -278,6 +278,7 @@ Result<void> Session::file_step(StageRun& run, const FileStep& step) {
   const auto begin = std::chrono::steady_clock::now();
   Result<StepResult> result = make_step(run, step);
   if (!result) {
+    cache_.unlock(step.key, std::move(lock));
     report({BuildEvent::Kind::failed, number, step.name, result.error().message(), false, seconds_since(begin)});
     return std::move(result).error();
   }
