@@ -39,9 +39,9 @@ Result<void> Addresses::ensure(const net::NetworkSpec& spec) {
   return {};
 }
 
-Result<void> Addresses::remove(const std::string& network) {
-  known_.erase(network);
-  return networks_.remove(network);
+Result<void> Addresses::remove(std::span<const std::string> names) {
+  for (const std::string& name : names) known_.erase(name);
+  return networks_.remove_all(names);
 }
 
 Result<const net::Network*> Addresses::network(const std::string& name) {
@@ -128,6 +128,18 @@ Result<void> Addresses::publish(std::span<ContainerRecord* const> records) {
   return {};
 }
 
+Result<void> Addresses::publish_again(std::span<const ContainerRecord* const> records) {
+  std::vector<net::Publication> all;
+  for (const ContainerRecord* record : records) {
+    if (const NetworkRecord* place = published_network(*record)) TRY(network(place->name));
+    std::ranges::move(publications(*record), std::back_inserter(all));
+  }
+  std::erase_if(all, [](const net::Publication& p) { return p.host_port == 0; });
+  if (all.empty()) return {};
+  TRY(networks_.publish(std::move(all)));
+  return {};
+}
+
 int Addresses::unpublishable(const ContainerRecord& record) {
   const auto list = publications(record);
   for (std::size_t i = 0; i < list.size(); ++i) {
@@ -174,6 +186,16 @@ std::string Addresses::gateway(const ContainerRecord& record) {
 bool Addresses::internal(const std::string& name) {
   const auto known = network(name);
   return known && (*known)->spec.internal;
+}
+
+std::vector<net::Prefix> Addresses::subnets(const std::string& name) {
+  std::vector<net::Prefix> list;
+  const auto known = network(name);
+  if (!known) return list;
+  for (const net::Subnet& subnet : (*known)->subnets) {
+    if (const auto prefix = net::Prefix::parse(subnet.cidr)) list.push_back(*prefix);
+  }
+  return list;
 }
 
 Result<void> Addresses::sweep(std::span<const std::string> live) { return networks_.sweep(context_.project, live); }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "net/address.hpp"
 #include "net/networks.hpp"
 #include "state/records.hpp"
 #include "supervisor/context.hpp"
@@ -18,7 +19,8 @@ class Addresses {
   explicit Addresses(const Context& context);
 
   Result<void> ensure(const net::NetworkSpec& spec);
-  Result<void> remove(const std::string& network);
+  /// Several at once cost one wait for the kernel.
+  Result<void> remove(std::span<const std::string> names);
   Result<std::vector<net::Network>> list() { return networks_.list(); }
 
   /// Leases an address on each network of each container and writes it into the record. Repeating it is free: what
@@ -30,6 +32,8 @@ class Addresses {
 
   /// Publishes the ports of the containers in one transaction, all or nothing, and notes the host's ports.
   Result<void> publish(std::span<state::ContainerRecord* const> records);
+  /// Opens again what running containers have published: the last supervisor held their ports.
+  Result<void> publish_again(std::span<const state::ContainerRecord* const> records);
   /// Which of a container's ports cannot be published: an index into record.ports, or -1.
   int unpublishable(const state::ContainerRecord& record);
   /// Takes the ports back, at the next flush.
@@ -42,6 +46,7 @@ class Addresses {
   /// The gateway the container leaves through, "" = none.
   std::string gateway(const state::ContainerRecord& record);
   bool internal(const std::string& network);
+  std::vector<net::Prefix> subnets(const std::string& network);
 
   /// Removes ports and interfaces of containers that are not among `live`.
   Result<void> sweep(std::span<const std::string> live);

@@ -56,6 +56,7 @@ struct Place {
   bool auto_remove = false;
   bool service_ports = true;  ///< publish the service's ports
   bool use_aliases = true;    ///< answer to the service's names
+  bool wait_attach = false;   ///< its program starts when somebody has attached to its output
 };
 
 /// The record of a container that does not exist yet: everything its life needs to know of its service and image.

@@ -33,6 +33,7 @@ struct Container {
   async::Timer restart_timer;
   bool restart_due = false;  ///< the delay is over, the old monitor is not
   async::Timer kill_timer;
+  bool wait_attach = false;     ///< its program runs only once somebody has attached
   bool stop_requested = false;  ///< by stop, kill or down: its end is no failure
   std::optional<Error> start_error;
   Done on_started;

@@ -145,6 +145,7 @@ Result<std::shared_ptr<Containers::Launch>> Containers::prepare_launch(Container
   request.log_max_size = record.log_max_size;
   request.log_max_files = record.log_max_files;
   request.tty = record.tty;
+  request.wait_attach = container.wait_attach;
   request.open_stdin = record.open_stdin;
   TRY_ASSIGN(const std::string program, sys::own_program());
   request.respawn_argv = supervise_arguments(program, context_.paths, context_.project);
@@ -205,7 +206,7 @@ void Containers::fail_start(Container& container, Error error, int exit_code) {
   record.error = error.message();
   record.exit_code = exit_code;
   record.finished_at = std::chrono::system_clock::now();
-  if (record.phase == Phase::running) record.phase = Phase::exited;
+  if (record.phase == Phase::running || record.one_off) record.phase = Phase::exited;
   container.start_error = std::move(error);
   context_.log.write("container {} could not start: {}", record.name, record.error);
   container.activity = Container::Activity::ending;

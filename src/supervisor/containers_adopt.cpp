@@ -30,7 +30,14 @@ Result<void> Containers::adopt() {
   for (const std::string& id : half_made) remove_leftovers(id);
   sweep_groups();
   std::vector<std::string> live;
-  for (const auto& [id, container] : containers_) live.push_back(id);
+  std::vector<const ContainerRecord*> running;
+  for (const auto& [id, container] : containers_) {
+    live.push_back(id);
+    if (container->record.phase == Phase::running) running.push_back(&container->record);
+  }
+  if (const auto opened = addresses_.publish_again(running); !opened) {
+    context_.log.write("{}", opened.error().message());
+  }
   if (const auto swept = addresses_.sweep(live); !swept) context_.log.write("{}", swept.error().message());
   return {};
 }
@@ -38,6 +45,7 @@ Result<void> Containers::adopt() {
 Result<void> Containers::adopt_one(ContainerRecord record) {
   Container& container = add(std::move(record));
   const ContainerRecord& known = container.record;
+  names_.reserve(known.service);
   container.stop_requested = known.stopped_by_user;
   container.restarts.attempts = static_cast<std::uint64_t>(known.restart_count);
   const std::string socket = context_.paths.monitor_socket(known.id);

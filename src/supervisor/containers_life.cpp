@@ -51,6 +51,11 @@ void Containers::hear(const std::string& id) {
 void Containers::handle(Container& container, const Event& event) {
   switch (event.kind) {
     case Event::Kind::created:
+      // Whoever asked for it must attach before it goes on.
+      if (container.wait_attach) {
+        if (const Done done = std::exchange(container.on_started, nullptr)) done({});
+      }
+      return;
     case Event::Kind::stream_closed:
       return;
     case Event::Kind::started:

@@ -13,16 +13,9 @@
 #include "supervisor/addresses.hpp"
 #include "supervisor/application.hpp"
 #include "supervisor/containers.hpp"
+#include "supervisor/progress.hpp"
 
 namespace compose::supervisor {
-
-/// What a person sees while it works: the words of Docker Compose's progress.
-struct Progress {
-  const char* kind = "Container";  ///< Container, Network, Volume
-  std::string name;
-  const char* text = "";    ///< "Starting", "Started", …
-  const char* status = "";  ///< working, done, warning, error
-};
 
 struct Work {
   plan::Plan plan;
@@ -89,6 +82,7 @@ class Executor {
   Result<void> make_record_of(const plan::Op& op);
   void acquire_addresses();
   bool starts_at_once(const plan::Op& create) const;
+  const Place* one_off_of(const plan::Op& start) const;
   const Container* volume_source(const std::string& source) const;
   Container* target(const plan::Op& op) const;
   std::string position(const plan::Op& op, const Error& error) const;

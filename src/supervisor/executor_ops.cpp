@@ -14,50 +14,19 @@ using state::ContainerRecord;
 
 namespace {
 
-struct Words {
-  const char* kind;
-  const char* begin;
-  const char* end;
-};
-
-Words words(OpKind kind) {
-  switch (kind) {
-    case OpKind::create_network:
-      return {"Network", "Creating", "Created"};
-    case OpKind::create_volume:
-      return {"Volume", "Creating", "Created"};
-    case OpKind::create_container:
-      return {"Container", "Creating", "Created"};
-    case OpKind::start_container:
-      return {"Container", "Starting", "Started"};
-    case OpKind::stop_container:
-      return {"Container", "Stopping", "Stopped"};
-    case OpKind::kill_container:
-      return {"Container", "Killing", "Killed"};
-    case OpKind::pause_container:
-      return {"Container", "Pausing", "Paused"};
-    case OpKind::unpause_container:
-      return {"Container", "Unpausing", "Unpaused"};
-    case OpKind::remove_container:
-      return {"Container", "Removing", "Removed"};
-    case OpKind::remove_network:
-      return {"Network", "Removing", "Removed"};
-    case OpKind::remove_volume:
-      return {"Volume", "Removing", "Removed"};
-    case OpKind::wait_healthy:
-      return {"Container", "Waiting", "Healthy"};
-    case OpKind::wait_completed:
-      return {"Container", "Waiting", "Exited"};
-  }
-  return {"Container", "", ""};
-}
-
 /// An entry of volumes_from without ":ro" or ":rw".
 std::string without_mode(const std::string& entry) {
   return entry.ends_with(":ro") || entry.ends_with(":rw") ? entry.substr(0, entry.size() - 3) : entry;
 }
 
 }  // namespace
+
+const Place* Executor::one_off_of(const Op& start) const {
+  for (const auto& [number, place] : work_.one_offs) {
+    if (work_.plan.ops[static_cast<std::size_t>(number - 1)].name == start.name) return &place;
+  }
+  return nullptr;
+}
 
 /// "SERVICE" or "container:NAME"
 const Container* Executor::volume_source(const std::string& source) const {
@@ -77,20 +46,20 @@ bool Executor::replaced_later(const Op& op) const {
 
 void Executor::show(const Op& op, State state) const {
   if (!on_progress_) return;
-  Words text = words(op.kind);
   // Stopping, removing and making anew is one thing to whoever looks on.
   const bool old = (op.kind == OpKind::stop_container || op.kind == OpKind::remove_container) && replaced_later(op);
-  if (old) {
-    if (state == State::failed) return on_progress_({text.kind, op.name, "Error", "error"});
-    if (op.kind == OpKind::stop_container && state == State::running) {
-      on_progress_({text.kind, op.name, "Recreate", "working"});
-    }
+  if (old && state != State::failed) {
+    const bool first = op.kind == OpKind::stop_container && state == State::running;
+    if (first) on_progress_({"Container", op.name, "Recreate", "working"});
     return;
   }
-  if (op.kind == OpKind::create_container && !op.replaces.empty()) text = {"Container", "Recreate", "Recreated"};
-  if (state == State::running) on_progress_({text.kind, op.name, text.begin, "working"});
-  if (state == State::done) on_progress_({text.kind, op.name, text.end, "done"});
-  if (state == State::failed) on_progress_({text.kind, op.name, "Error", tolerable(op) ? "warning" : "error"});
+  if (state == State::running) on_progress_(progress_of(op, ProgressStep::begun));
+  if (state == State::done) on_progress_(progress_of(op, ProgressStep::ended));
+  if (state == State::failed) {
+    Progress progress = progress_of(op, ProgressStep::failed);
+    if (tolerable(op)) progress.status = "warning";
+    on_progress_(progress);
+  }
 }
 
 /// Where in the files the reader should look.
@@ -251,6 +220,7 @@ void Executor::start_container(const Op& op) {
   if (container == nullptr) {
     return finish(op.number, make_error(Errc::not_found, "container \"{}\" does not exist", op.name));
   }
+  if (const auto special = one_off_of(op); special != nullptr) container->wait_attach = special->wait_attach;
   containers_.start(*container, [this, alive = alive_, number = op.number, id = container->record.id](auto result) {
     if (!*alive) return;
     const Op& started = work_.plan.ops[static_cast<std::size_t>(number - 1)];
@@ -282,7 +252,22 @@ void Executor::remove_network(const Op& op) {
     if (auto released = addresses_.release_project(); !released) return finish(op.number, std::move(released));
   }
   if (auto flushed = addresses_.flush(); !flushed) return finish(op.number, std::move(flushed));
-  finish(op.number, addresses_.remove(op.name).with("network \"{}\"", op.name));
+  // All networks that can go go together; the others of the batch are begun here and not by advance().
+  std::vector<std::string> names;
+  std::vector<int> numbers;
+  for (const Op& other : work_.plan.ops) {
+    Step& step = steps_[static_cast<std::size_t>(other.number - 1)];
+    const bool begun = other.number == op.number;
+    if (other.kind != OpKind::remove_network || (!begun && (step.state != State::waiting || !ready(other)))) continue;
+    if (!begun) {
+      step.state = State::running;
+      show(other, State::running);
+    }
+    names.push_back(other.name);
+    numbers.push_back(other.number);
+  }
+  const auto removed = addresses_.remove(names);
+  for (const int number : numbers) finish(number, removed);
 }
 
 void Executor::remove_volume(const Op& op) {

@@ -26,7 +26,7 @@ Names::Names(const Context& context, Addresses& addresses)
 
 Zone& Names::zone(const std::string& network) {
   auto& zone = zones_[network];
-  if (!zone) zone = std::make_shared<Zone>(network);
+  if (!zone) zone = std::make_shared<Zone>(network, addresses_.subnets(network));
   return *zone;
 }
 
@@ -62,6 +62,7 @@ std::shared_ptr<const ZoneView> Names::view(const ContainerRecord& record) {
   }
   view->upstreams = record.dns;
   view->search = record.dns_search;
+  for (const std::string& service : services_) view->reserved.insert(to_lower(service));
   add_links(record, *view);
   return view;
 }

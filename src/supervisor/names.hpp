@@ -2,6 +2,7 @@
 // The project's part of the resolver: which names lead to which container, and what each container may see.
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "net/dns/server.hpp"
@@ -15,6 +16,8 @@ class Names {
  public:
   Names(const Context& context, Addresses& addresses);
 
+  /// Service names of the project, to be unknown rather than asked outside while none of their containers runs.
+  void reserve(const std::string& service) { services_.insert(service); }
   /// Answers the container's queries from now on.
   void serve(const state::ContainerRecord& record, net::endpoint::ResolverSockets sockets);
   /// The container is to be found on its networks. Not ready: only when nobody else has the name.
@@ -28,6 +31,7 @@ class Names {
   void add_links(const state::ContainerRecord& record, net::dns::ZoneView& view);
 
   Addresses& addresses_;
+  std::set<std::string> services_;
   net::dns::Server server_;
   std::map<std::string, std::shared_ptr<net::dns::Zone>> zones_;
 };

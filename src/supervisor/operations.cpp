@@ -15,8 +15,9 @@ namespace compose::supervisor {
 using nlohmann::json;
 using plan::OpKind;
 
-Operations::Operations(const Context& context, Containers& containers, Addresses& addresses, image::Store& images)
-    : context_{context}, containers_{containers}, addresses_{addresses}, images_{images} {}
+Operations::Operations(const Context& context, Containers& containers, Addresses& addresses, Names& names,
+                       image::Store& images)
+    : context_{context}, containers_{containers}, addresses_{addresses}, names_{names}, images_{images} {}
 Operations::~Operations() = default;
 
 void Operations::submit(const ConnectionPtr& connection, json request) {
@@ -111,12 +112,20 @@ ApplicationPtr Operations::application() {
   Failure failure;
   auto made = make_application(images_, current_->body.at("project").get<std::string>(),
                                current_->body.value("images", std::map<std::string, std::string>{}), failure);
-  if (!made) refuse(failure);
+  if (!made) {
+    refuse(failure);
+    return nullptr;
+  }
+  for (const auto& [service, definition] : made->project.services) names_.reserve(service);
   return made;
 }
 
 bool Operations::answer_dry_run(const plan::Plan& plan) {
   if (!current_->flag("dry_run")) return false;
+  for (const plan::Op& op : plan.ops) {
+    send_progress(progress_of(op, ProgressStep::begun));
+    send_progress(progress_of(op, ProgressStep::ended));
+  }
   answer({{"plan", json::parse(plan.to_json())}, {"text", plan.to_text()}});
   return true;
 }

@@ -18,7 +18,7 @@ namespace compose::supervisor {
 
 class Operations {
  public:
-  Operations(const Context& context, Containers& containers, Addresses& addresses, image::Store& images);
+  Operations(const Context& context, Containers& containers, Addresses& addresses, Names& names, image::Store& images);
   ~Operations();
 
   /// Takes a request whose "op" is one of those that wait for their turn; answers it some time.
@@ -64,6 +64,7 @@ class Operations {
   const Context& context_;
   Containers& containers_;
   Addresses& addresses_;
+  Names& names_;
   image::Store& images_;
   std::deque<std::unique_ptr<Request>> queue_;
   std::unique_ptr<Request> current_;

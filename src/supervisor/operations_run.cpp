@@ -137,6 +137,7 @@ void Operations::run_one_off() {
   place.service_ports = options.value("service_ports", false);
   place.use_aliases = options.value("use_aliases", false);
   const bool detach = options.value("detach", false);
+  place.wait_attach = !detach;
   auto work = plan_one_off(wanted, place);
   if (!work) return refuse(work.error());
   execute(*std::move(work), false, [this, place, detach](Report report) {
@@ -173,10 +174,13 @@ void Operations::changed(const Container& container) {
 void Operations::end_one_off(const std::string& id, const ConnectionPtr& connection) {
   Container* container = containers_.find(id);
   if (container == nullptr || container->busy()) return;
-  const auto answer = [this, id, connection, code = container->record.exit_code](const Result<void>& removed) {
+  const auto answer = [this, id, connection, code = container->record.exit_code,
+                       error = container->record.error](const Result<void>& removed) {
     if (!removed) context_.log.write("{}", removed.error().message());
     std::erase_if(foreground_, [&](const Foreground& item) { return item.id == id; });
-    if (connection) connection->send({{"event", "result"}, {"ok", true}, {"exit_code", code}});
+    if (connection) {
+      connection->send({{"event", "result"}, {"ok", error.empty()}, {"exit_code", code}, {"error", error}});
+    }
     if (on_idle) on_idle();
   };
   if (!container->record.auto_remove) return answer({});

@@ -2,8 +2,10 @@
 
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
 
@@ -39,7 +41,7 @@ class Supervisor {
             context_, addresses_, names_,
             [this](const Container& container, const std::string& action) { watchers_.event(container, action); }},
         watchers_{containers_},
-        operations_{context_, containers_, addresses_, images_} {}
+        operations_{context_, containers_, addresses_, names_, images_} {}
 
   Result<void> start() {
     TRY(watch_signals());
@@ -76,14 +78,32 @@ class Supervisor {
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCHLD);
     signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals_.valid()) return os_error("signalfd");
     signal_watch_ = loop_.watch_readable(signals_.get(), [this] {
-      log_.write("ended by a signal");
-      containers_.say_goodbye();
-      leave();
+      signalfd_siginfo info{};
+      while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+        if (info.ssi_signo == SIGCHLD) {
+          reap_monitors();
+        } else {
+          log_.write("ended by signal {}", info.ssi_signo);
+          containers_.say_goodbye();
+          return leave();
+        }
+      }
     });
     return {};
+  }
+
+  /// Monitors lead sessions of their own; other children are waited for by whoever started them.
+  static void reap_monitors() {
+    siginfo_t child{};
+    while (::waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0 && child.si_pid != 0) {
+      if (::getsid(child.si_pid) != child.si_pid) return;
+      ::waitpid(child.si_pid, nullptr, WNOHANG);
+      child = {};
+    }
   }
 
   void handle(const ConnectionPtr& connection, json request) {
@@ -184,6 +204,7 @@ void block_signals() {
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGHUP);
+  sigaddset(&set, SIGCHLD);
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
 }
