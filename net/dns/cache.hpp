@@ -1,43 +1,42 @@
 #pragma once
-// Replies of upstreams, kept as long as their TTLs allow and within fixed bounds. Pure: the time comes in.
+// Answers of the outside, kept as long as their own TTLs say (RFC 1035, 7.4; negative ones: RFC 2308, 5).
+#include <chrono>
 #include <cstdint>
 #include <list>
+#include <optional>
 #include <string>
-#include <string_view>
 #include <unordered_map>
-#include <vector>
 
-#include "base/units.hpp"
 #include "net/dns/message.hpp"
-#include "net/dns/zone.hpp"
 
 namespace compose::net::dns {
 
-/// Seconds on a clock that never goes back.
-using Seconds = std::uint64_t;
-
 class Cache {
  public:
-  /// `entries`: how many replies at most (0: none). Replies larger than kLargestReply are not kept.
-  explicit Cache(std::size_t entries) : limit_{entries} {}
-  static constexpr std::size_t kLargestReply = 4096;
+  using Time = std::chrono::steady_clock::time_point;
+  explicit Cache(std::size_t most_entries) : most_entries_{most_entries} {}
 
-  void put(const std::string& key, Bytes reply, const ReplyFacts& facts, Seconds now);
-  /// The reply with its TTLs lowered by its age, copied to `out`; 0 when there is none.
-  std::size_t get(std::string_view key, Seconds now, std::span<std::uint8_t> out);
+  /// What tells questions apart: name, type, class, DNSSEC flag, and whom they go to.
+  static std::string key(const Query& query, ByteSpan message, std::string_view upstreams);
+
+  /// Keeps a reply that may be kept: NOERROR or NXDOMAIN, whole, not truncated, with a TTL.
+  void put(const std::string& key, ByteSpan reply, Time now);
+  /// The reply for `query`, with its id, its spelling of the name, and TTLs counted down.
+  std::optional<Bytes> get(const std::string& key, ByteSpan query, const Query& parsed, Time now);
   std::size_t size() const { return entries_.size(); }
   void clear();
 
  private:
   struct Entry {
     std::string key;
-    std::vector<std::uint8_t> reply;
-    std::vector<std::uint16_t> ttl_offsets;
-    Seconds stored = 0, expires = 0;
+    Bytes reply;
+    std::vector<std::size_t> ttl_offsets;
+    Time stored;
+    std::uint32_t ttl;  ///< seconds
   };
-  std::size_t limit_;
+  std::size_t most_entries_;
   std::list<Entry> entries_;  ///< most recently used first
-  std::unordered_map<std::string_view, std::list<Entry>::iterator, TextHash, std::equal_to<>> index_;
+  std::unordered_map<std::string, std::list<Entry>::iterator> index_;
 };
 
 }  // namespace compose::net::dns

@@ -1,10 +1,10 @@
 #pragma once
-// DNS messages on the wire (RFC 1035, RFC 6891): reading with every length checked, writing into a fixed buffer.
-#include <array>
+// DNS messages (RFC 1035 section 4, EDNS: RFC 6891), read with bounds on everything and written into a byte vector.
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,90 +12,107 @@
 
 namespace compose::net::dns {
 
+using Bytes = std::vector<std::uint8_t>;
+using ByteSpan = std::span<const std::uint8_t>;
+
 inline constexpr std::size_t kHeaderSize = 12;
-inline constexpr std::size_t kPlainUdpLimit = 512;  ///< bytes of a UDP answer without EDNS
 inline constexpr std::size_t kLargestMessage = 65535;
+/// What UDP carries without EDNS (RFC 1035, 4.2.1), and the most we send with it (what fits everywhere unfragmented).
+inline constexpr std::size_t kPlainUdpSize = 512;
+inline constexpr std::size_t kLargestUdpReply = 1232;
 
-enum class Type : std::uint16_t { a = 1, cname = 5, soa = 6, ptr = 12, aaaa = 28, srv = 33, opt = 41, any = 255 };
-enum class Rcode : std::uint8_t { noerror = 0, formerr = 1, servfail = 2, nxdomain = 3, notimp = 4, refused = 5 };
+enum Type : std::uint16_t {
+  kTypeA = 1,
+  kTypeSoa = 6,
+  kTypePtr = 12,
+  kTypeAaaa = 28,
+  kTypeSrv = 33,
+  kTypeOpt = 41,
+  kTypeAny = 255,
+};
+inline constexpr std::uint16_t kClassIn = 1;
+inline constexpr std::uint16_t kClassAny = 255;
 
-using Bytes = std::span<const std::uint8_t>;
+enum Rcode : std::uint8_t {
+  kNoError = 0,
+  kFormatError = 1,
+  kServerFailure = 2,
+  kNameError = 3,
+  kNotImplemented = 4,
+  kRefused = 5,
+};
 
-/// A query, read.
 struct Query {
   std::uint16_t id = 0;
-  std::uint16_t flags = 0;
+  std::uint8_t opcode = 0;
+  bool recursion_desired = false;
+  std::string name;  ///< lower case, no final dot; "" is the root. A dot or backslash inside a label is escaped by "\"
   std::uint16_t type = 0;
-  std::uint16_t klass = 0;
-  std::size_t question_end = kHeaderSize;  ///< offset behind the question
+  std::uint16_t qclass = 0;
+  std::size_t question_end = 0;  ///< offset behind the question: it spans [kHeaderSize, question_end)
   bool edns = false;
-  std::uint8_t edns_version = 0;
   bool dnssec_ok = false;
-  std::uint16_t udp_size = kPlainUdpLimit;  ///< bytes the asker takes over UDP, at least 512
-  bool plain = true;  ///< the name's labels hold neither dots nor zero bytes, so name() is unambiguous
-
-  /// Lower case, without the last dot; "" is the root.
-  std::string_view name() const { return {text.data(), text_size}; }
-  std::array<char, 256> text{};
-  std::size_t text_size = 0;
+  std::size_t udp_size = kPlainUdpSize;  ///< what the asker can take over UDP, at least 512
 };
 
-enum class Parsed : std::uint8_t { ok, drop /*no reply*/, formerr, notimp };
-Parsed parse_query(Bytes message, Query& query);
+struct ParsedQuery {
+  /// no_error: `query` is whole. format_error: the header is there, the rest is not: answer FORMERR.
+  /// ignore: not a query worth a reply (torn header, or a response).
+  enum class State : std::uint8_t { ok, format_error, ignore } state = State::ignore;
+  Query query;
+};
+ParsedQuery parse_query(ByteSpan message);
 
-/// What an upstream's reply says, as far as forwarding needs it.
-struct ReplyFacts {
-  Rcode rcode = Rcode::noerror;
-  bool truncated = false;
-  /// Seconds it may be kept: the smallest TTL, for negative answers by RFC 2308; 0: not at all.
+/// Reads a possibly compressed name at `offset`, which moves behind it. At most 255 bytes and 128 pointers.
+std::optional<std::string> read_name(ByteSpan message, std::size_t& offset);
+
+inline std::uint16_t read_u16(ByteSpan bytes, std::size_t offset) {
+  return static_cast<std::uint16_t>(bytes[offset] << 8 | bytes[offset + 1]);
+}
+inline std::uint32_t read_u32(ByteSpan bytes, std::size_t offset) {
+  return static_cast<std::uint32_t>(read_u16(bytes, offset)) << 16 | read_u16(bytes, offset + 2);
+}
+
+/// Where the pieces of a resource record stand in a message.
+struct RecordPlace {
+  std::uint16_t type = 0;
+  std::size_t ttl_offset = 0;
   std::uint32_t ttl = 0;
-  std::vector<std::uint16_t> ttl_offsets;  ///< where TTLs stand, but for the OPT record's
+  std::size_t data_offset = 0;
+  std::size_t data_size = 0;
+  unsigned section = 0;  ///< 0 answer, 1 authority, 2 additional
 };
+/// All records behind the question; nothing when the message is torn. At most 4096 records.
+std::optional<std::vector<RecordPlace>> find_records(ByteSpan message);
 
-/// Nothing when `reply` is no well-formed reply to the question of `query` (letter case aside). Ids are not compared.
-std::optional<ReplyFacts> inspect_reply(Bytes reply, Bytes query);
-
-/// Offset behind the name at `offset` (compressed or not), or nothing when it is torn.
-std::optional<std::size_t> skip_name(Bytes message, std::size_t offset);
-
-/// "2.0.18.172.in-addr.arpa", "….ip6.arpa" → the address.
-std::optional<IpAddress> reverse_address(std::string_view name);
-
-std::uint16_t read_u16(Bytes message, std::size_t offset);
-std::uint32_t read_u32(Bytes message, std::size_t offset);
-void write_u16(std::uint8_t* place, std::uint16_t value);
-void write_u32(std::uint8_t* place, std::uint32_t value);
-
-/// Writes a reply to a query into a buffer. Records that do not fit are left out and the reply is marked truncated.
+/// A reply under construction: header and question are copied from the query.
 class ReplyWriter {
  public:
-  /// Copies id, opcode, RD and question; `limit` bytes at most, room for EDNS kept.
-  ReplyWriter(Bytes query_bytes, const Query& query, std::span<std::uint8_t> out, std::size_t limit);
+  ReplyWriter(ByteSpan message, const Query& query, Rcode rcode, bool authoritative);
 
-  enum class Section : std::uint8_t { answer, additional };
-  /// A or AAAA for the question's name.
-  void address(const IpAddress& address, std::uint32_t ttl);
-  /// A or AAAA for another name.
-  void address_of(std::string_view name, const IpAddress& address, std::uint32_t ttl, Section section);
-  void ptr(std::string_view target, std::uint32_t ttl);
-  void srv(std::uint16_t port, std::string_view target, std::uint32_t ttl);
+  void add_address(const IpAddress& address, std::uint32_t ttl);
+  void add_pointer(std::string_view target, std::uint32_t ttl);
+  void add_service(std::string_view target, std::uint16_t port, std::uint32_t ttl);
+  /// An address record of `owner` in the additional section; call after all answers.
+  void add_additional_address(std::string_view owner, const IpAddress& address, std::uint32_t ttl);
 
-  /// Size of the finished reply.
-  std::size_t finish(Rcode rcode);
+  /// Ends the message with an OPT record where the query had one. Over `limit` bytes, records are dropped from the
+  /// end and TC is set.
+  Bytes finish(std::size_t limit) &&;
 
  private:
-  bool name(std::string_view dotted);
-  bool put(const void* data, std::size_t size);
-  bool put_u16(std::uint16_t value);
-  bool head(std::uint16_t type, std::uint32_t ttl);
-  /// Ends a record that began at `start`: counts it, or takes it back when it did not fit.
-  void close(std::size_t start, bool fits, Section section);
+  void begin_record(std::uint16_t type, std::uint32_t ttl);
+  void put_u16(std::uint16_t number);
+  void put_u32(std::uint32_t number);
+  bool put_name(std::string_view name);
+  void put_sized_name(std::string_view name, std::size_t prefix_size);
 
-  const Query& query_;
-  std::span<std::uint8_t> out_;
-  std::size_t limit_, size_ = 0;
-  std::uint16_t answers_ = 0, additionals_ = 0;
-  bool truncated_ = false;
+  Bytes bytes_;
+  std::size_t question_end_;
+  std::vector<std::size_t> ends_;  ///< offset behind each record
+  std::uint16_t answers_ = 0;
+  std::uint16_t additional_ = 0;
+  bool edns_ = false;
 };
 
 }  // namespace compose::net::dns

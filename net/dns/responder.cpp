@@ -1,207 +1,203 @@
 #include "net/dns/responder.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "base/strings.hpp"
+#include "net/dns/message.hpp"
 
 namespace compose::net::dns {
-
 namespace {
 
-constexpr std::uint16_t kClassIn = 1, kClassAny = 255;
-
-bool is(const Query& query, Type type) { return query.type == static_cast<std::uint16_t>(type); }
-
-std::size_t reply_limit(const Query& query, Transport transport) {
-  if (transport == Transport::tcp) return kLargestMessage;
-  return std::min<std::size_t>(query.udp_size, kUdpLimit);
-}
-
-/// What a local name leads to: members of a zone, or plain addresses.
+/// What a view knows of a name.
 struct Found {
-  const std::vector<const Member*>* members = nullptr;
-  const std::vector<IpAddress>* addresses = nullptr;
-  explicit operator bool() const { return members != nullptr || addresses != nullptr; }
+  std::vector<const Member*> members;
+  const Zone* zone = nullptr;
+  const std::vector<IpAddress>* fixed = nullptr;  ///< names for this container alone
 };
 
-Found find_name(std::string_view name, const ZoneView& view) {
-  if (const auto own = view.names.find(name); own != view.names.end()) return {nullptr, &own->second};
-  for (const auto& zone : view.zones)
-    if (const auto* members = zone->find(name)) return {members, nullptr};
-  return {};
+/// Leaves out members that are not ready, unless none is.
+std::vector<const Member*> available(const std::vector<const Member*>& members) {
+  std::vector<const Member*> ready;
+  std::copy_if(members.begin(), members.end(), std::back_inserter(ready), [](const Member* m) { return m->ready; });
+  return ready.empty() ? members : ready;
 }
 
-/// The name without a search domain at its end, or "" when there is none.
-std::string_view without_search(std::string_view name, const ZoneView& view) {
-  for (const std::string& domain : view.search)
-    if (name.size() > domain.size() + 1 && name.ends_with(domain) && name[name.size() - domain.size() - 1] == '.')
-      return name.substr(0, name.size() - domain.size() - 1);
-  return {};
-}
-
-Found find_with_search(std::string_view name, const ZoneView& view) {
-  if (const Found found = find_name(name, view)) return found;
-  const std::string_view shorter = without_search(name, view);
-  return shorter.empty() ? Found{} : find_name(shorter, view);
-}
-
-bool wants(const Query& query, const IpAddress& address) {
-  return is(query, Type::any) || is(query, address.is_v4() ? Type::a : Type::aaaa);
-}
-
-void write_addresses(ReplyWriter& writer, const Query& query, const Found& found, std::uint32_t rotation) {
-  if (found.addresses != nullptr) {
-    const std::size_t count = found.addresses->size();
-    for (std::size_t i = 0; i < count; ++i) {
-      const IpAddress& address = (*found.addresses)[(i + rotation) % count];
-      if (wants(query, address)) writer.address(address, kLocalTtl);
-    }
-    return;
+std::optional<Found> find_exact(const ZoneView& view, std::string_view name) {
+  if (const auto fixed = view.names.find(std::string{name}); fixed != view.names.end()) {
+    return Found{{}, nullptr, &fixed->second};
   }
-  const std::size_t count = found.members->size();
-  for (std::size_t i = 0; i < count; ++i)
-    for (const IpAddress& address : (*found.members)[(i + rotation) % count]->addresses)
-      if (wants(query, address)) writer.address(address, kLocalTtl);
+  for (const auto& zone : view.zones) {
+    if (const auto* members = zone->find(name)) return Found{available(*members), zone.get(), nullptr};
+  }
+  return std::nullopt;
 }
 
-class Answer {
- public:
-  Answer(Bytes message, const Query& query, const ZoneView& view, Transport transport, std::uint32_t rotation,
-         std::span<std::uint8_t> out)
-      : message_{message},
-        query_{query},
-        view_{view},
-        rotation_{rotation},
-        out_{out},
-        limit_{reply_limit(query, transport)} {}
+std::optional<Found> find_name(const ZoneView& view, std::string_view name) {
+  if (auto found = find_exact(view, name)) return found;
+  for (const auto& search : view.search) {
+    const std::string domain = to_lower(search);
+    if (name.size() <= domain.size() + 1 || !name.ends_with(domain)) continue;
+    const std::size_t dot = name.size() - domain.size() - 1;
+    if (name[dot] != '.') continue;
+    if (auto found = find_exact(view, name.substr(0, dot))) return found;
+  }
+  return std::nullopt;
+}
 
-  Responder::Outcome run() {
-    if (query_.edns_version > 0) return empty(Rcode::noerror);  // the writer makes it BADVERS
-    if (query_.klass != kClassIn && query_.klass != kClassAny) return empty(Rcode::refused);
-    if (!query_.plain) return outside();
-    const std::string_view name = query_.name();
-    if (name == "localhost" || name.ends_with(".localhost")) return localhost();
-    if (const auto address = reverse_address(name)) return reverse(*address);
-    if (name.starts_with('_')) {
-      if (const auto done = service(name); done.action == Action::answer) return done;
+std::vector<IpAddress> addresses_of(const Found& found, std::uint16_t type, std::uint32_t rotation) {
+  std::vector<IpAddress> all;
+  if (found.fixed != nullptr) all = *found.fixed;
+  for (const Member* member : found.members) all.insert(all.end(), member->addresses.begin(), member->addresses.end());
+  std::erase_if(all, [&](const IpAddress& address) {
+    return (type == kTypeA && !address.is_v4()) || (type == kTypeAaaa && !address.is_v6());
+  });
+  if (!all.empty()) std::rotate(all.begin(), all.begin() + rotation % all.size(), all.end());
+  return all;
+}
+
+/// The address of a name below in-addr.arpa or ip6.arpa.
+std::optional<IpAddress> reverse_address(std::string_view name) {
+  const auto parts = split(name, '.');
+  if (name.ends_with(".in-addr.arpa") && parts.size() == 6) {
+    auto address = IpAddress::parse(fmt::format("{}.{}.{}.{}", parts[3], parts[2], parts[1], parts[0]));
+    return address ? std::optional{*address} : std::nullopt;
+  }
+  if (name.ends_with(".ip6.arpa") && parts.size() == 34) {
+    std::string text;
+    for (std::size_t i = 32; i-- > 0;) {
+      if (parts[i].size() != 1) return std::nullopt;
+      text += parts[i];
+      if (i % 4 == 0 && i != 0) text += ':';
     }
-    if (const Found found = find_with_search(name, view_)) return addresses(found);
-    if (of_our_networks(name) || view_.reserved.contains(name) || view_.reserved.contains(without_search(name, view_)))
-      return empty(Rcode::nxdomain);
-    return outside();
+    auto address = IpAddress::parse(text);
+    return address ? std::optional{*address} : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+/// _http._tcp.NAME: service, protocol and the name behind them.
+struct ServiceName {
+  std::string_view service, protocol, host;
+};
+std::optional<ServiceName> service_name(std::string_view name) {
+  if (!name.starts_with('_')) return std::nullopt;
+  const auto first = name.find("._");
+  if (first == std::string_view::npos) return std::nullopt;
+  const auto second = name.find('.', first + 2);
+  if (second == std::string_view::npos) return std::nullopt;
+  return ServiceName{name.substr(1, first - 1), name.substr(first + 2, second - first - 2), name.substr(second + 1)};
+}
+
+/// The name a member is told apart by: its first, within its network.
+std::string full_name(const Member& member, const Zone& zone) {
+  return (member.names.empty() ? member.id.substr(0, 12) : member.names.front()) + "." + to_lower(zone.name());
+}
+
+/// One question on its way to an answer.
+class Question {
+ public:
+  Question(ByteSpan message, const Query& query, const ZoneView& view, Transport transport, std::uint32_t rotation)
+      : message_{message}, query_{query}, view_{view}, rotation_{rotation} {
+    limit_ = transport == Transport::tcp ? kLargestMessage : std::min(query.udp_size, kLargestUdpReply);
+  }
+
+  Decision decide() const {
+    if (query_.opcode != 0) return failure(kNotImplemented);
+    if (query_.qclass != kClassIn && query_.qclass != kClassAny) return failure(kRefused);
+    if (const auto address = reverse_address(query_.name)) return by_address(*address);
+    if (const auto found = find_name(view_, query_.name)) return by_name(*found);
+    if (const auto service = service_name(query_.name)) {
+      if (const auto found = find_name(view_, service->host)) return by_service(*service, *found);
+    }
+    return elsewhere();
   }
 
  private:
-  ReplyWriter writer() { return {message_, query_, out_, limit_}; }
+  Decision failure(Rcode rcode) const { return answer(ReplyWriter{message_, query_, rcode, rcode == kNameError}); }
+  Decision answer(ReplyWriter reply) const { return {Decision::Kind::answer, std::move(reply).finish(limit_)}; }
 
-  /// Is it a name below one of the networks' own?
-  bool of_our_networks(std::string_view name) const {
-    return std::any_of(view_.zones.begin(), view_.zones.end(), [&](const auto& zone) {
-      const std::string& domain = zone->name();
-      return name.size() > domain.size() && name.ends_with(domain) && name[name.size() - domain.size() - 1] == '.';
-    });
+  Decision elsewhere() const {
+    if (view_.forward_outside) return {Decision::Kind::forward, {}};
+    return failure(kNameError);
   }
 
-  Responder::Outcome empty(Rcode rcode) { return {Action::answer, writer().finish(rcode)}; }
-
-  Responder::Outcome outside() {
-    if (view_.forward_outside) return {Action::forward, 0};
-    return empty(Rcode::nxdomain);
-  }
-
-  Responder::Outcome addresses(const Found& found) {
-    ReplyWriter reply = writer();
-    write_addresses(reply, query_, found, rotation_);
-    return {Action::answer, reply.finish(Rcode::noerror)};
-  }
-
-  Responder::Outcome localhost() {
-    const std::uint8_t six[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
-    const std::vector<IpAddress> loopback{IpAddress::v4(0x7f000001), IpAddress::from_bytes(IpAddress::Family::v6, six)};
-    return addresses({nullptr, &loopback});
-  }
-
-  Responder::Outcome reverse(const IpAddress& address) {
-    bool ours = false;
-    for (const auto& zone : view_.zones) {
-      ours = ours || zone->owns(address);
-      const Member* member = zone->by_address(address);
-      if (member == nullptr) continue;
-      ReplyWriter reply = writer();
-      if ((is(query_, Type::ptr) || is(query_, Type::any)) && !member->names.empty())
-        reply.ptr(member->names.front() + "." + zone->name(), kLocalTtl);
-      return {Action::answer, reply.finish(Rcode::noerror)};
+  /// A name we know always gets an answer of ours: without records of the type it is NODATA (RFC 2308, 2.2), never
+  /// NXDOMAIN and never a question to the outside.
+  Decision by_name(const Found& found) const {
+    ReplyWriter reply{message_, query_, kNoError, true};
+    if (query_.type == kTypeA || query_.type == kTypeAaaa || query_.type == kTypeAny) {
+      for (const auto& address : addresses_of(found, query_.type, rotation_)) reply.add_address(address, kLocalTtl);
+    } else if (query_.type == kTypeSrv && found.zone != nullptr) {
+      add_services(reply, found, [](const Member::Port&) { return true; });
     }
-    return ours ? empty(Rcode::nxdomain) : outside();
+    return answer(std::move(reply));
   }
 
-  /// _SERVICE._PROTOCOL.NAME for a name of ours; anything but an answer: not such a name.
-  Responder::Outcome service(std::string_view name) {
-    const auto first = name.find('.');
-    if (first == std::string_view::npos || first + 1 >= name.size() || name[first + 1] != '_') return {};
-    const auto second = name.find('.', first + 1);
-    if (second == std::string_view::npos) return {};
-    const std::string_view wanted = name.substr(1, first - 1), protocol = name.substr(first + 2, second - first - 2);
-    const Found found = find_with_search(name.substr(second + 1), view_);
-    if (!found) return {};
-    if (found.members == nullptr) return empty(Rcode::nxdomain);
-    ReplyWriter reply = writer();
-    bool exists = false;
-    for (std::size_t i = 0; i < found.members->size(); ++i) {
-      const Member& member = *(*found.members)[(i + rotation_) % found.members->size()];
-      for (const Member::Port& port : member.ports) {
-        if (port.service != wanted || port.protocol != protocol || member.names.empty()) continue;
-        exists = true;
-        if (is(query_, Type::srv) || is(query_, Type::any)) reply.srv(port.port, member.names.front(), kLocalTtl);
+  template <typename Wanted>
+  void add_services(ReplyWriter& reply, const Found& found, Wanted wanted) const {
+    std::vector<const Member*> named;
+    for (const Member* member : found.members) {
+      for (const auto& port : member->ports) {
+        if (!wanted(port)) continue;
+        reply.add_service(full_name(*member, *found.zone), port.port, kLocalTtl);
+        named.push_back(member);
       }
     }
-    if (!exists) return empty(Rcode::nxdomain);
-    for (const Member* member : *found.members)
-      for (const IpAddress& address : member->addresses)
-        reply.address_of(member->names.front(), address, kLocalTtl, ReplyWriter::Section::additional);
-    return {Action::answer, reply.finish(Rcode::noerror)};
+    named.erase(std::unique(named.begin(), named.end()), named.end());
+    for (const Member* member : named) {
+      for (const auto& address : member->addresses) {
+        reply.add_additional_address(full_name(*member, *found.zone), address, kLocalTtl);
+      }
+    }
   }
 
-  Bytes message_;
+  Decision by_service(const ServiceName& service, const Found& found) const {
+    if (found.zone == nullptr) return failure(kNameError);
+    ReplyWriter reply{message_, query_, kNoError, true};
+    if (query_.type == kTypeSrv || query_.type == kTypeAny) {
+      add_services(reply, found, [&](const Member::Port& port) {
+        return (port.service == service.service || std::to_string(port.port) == service.service) &&
+               port.protocol == service.protocol;
+      });
+    }
+    return answer(std::move(reply));
+  }
+
+  Decision by_address(const IpAddress& address) const {
+    for (const auto& zone : view_.zones) {
+      const Member* member = zone->by_address(address);
+      if (member == nullptr) continue;
+      ReplyWriter reply{message_, query_, kNoError, true};
+      if (query_.type == kTypePtr || query_.type == kTypeAny) reply.add_pointer(full_name(*member, *zone), kLocalTtl);
+      return answer(std::move(reply));
+    }
+    return elsewhere();
+  }
+
+  ByteSpan message_;
   const Query& query_;
   const ZoneView& view_;
   std::uint32_t rotation_;
-  std::span<std::uint8_t> out_;
   std::size_t limit_;
 };
 
 }  // namespace
 
-Responder::Outcome Responder::respond(Bytes message, const ZoneView& view, Transport transport, std::uint32_t rotation,
-                                      std::span<std::uint8_t> out, Query& query) {
-  switch (parse_query(message, query)) {
-    case Parsed::drop:
-      return {};
-    case Parsed::formerr:
-      query.question_end = kHeaderSize;  // it cannot be trusted, so it is not sent back
-      query.edns = false;
-      return {Action::answer, failure(message, query, Rcode::formerr, out)};
-    case Parsed::notimp:
-      return {Action::answer, failure(message, query, Rcode::notimp, out)};
-    case Parsed::ok:
-      break;
-  }
-  return Answer{message, query, view, transport, rotation, out}.run();
+Decision Responder::decide(std::span<const std::uint8_t> query, const ZoneView& view, Transport transport,
+                           std::uint32_t rotation) {
+  const ParsedQuery parsed = parse_query(query);
+  if (parsed.state == ParsedQuery::State::ignore) return {};
+  if (parsed.state == ParsedQuery::State::format_error) return {Decision::Kind::answer, failure(query, kFormatError)};
+  return Question{query, parsed.query, view, transport, rotation}.decide();
 }
 
-std::size_t Responder::failure(Bytes message, const Query& query, Rcode rcode, std::span<std::uint8_t> out) {
-  return ReplyWriter{message, query, out, kPlainUdpLimit}.finish(rcode);
-}
-
-Responder::Decision Responder::decide(Bytes message, const ZoneView& view, Transport transport,
-                                      std::uint32_t rotation) {
-  Decision decision;
-  decision.bytes.resize(transport == Transport::udp ? kUdpLimit : kLargestMessage);
-  Query query;
-  const Outcome outcome = respond(message, view, transport, rotation, decision.bytes, query);
-  decision.action = outcome.action;
-  decision.bytes.resize(outcome.action == Action::answer ? outcome.size : 0);
-  return decision;
+std::vector<std::uint8_t> Responder::failure(std::span<const std::uint8_t> query, std::uint8_t rcode) {
+  const ParsedQuery parsed = parse_query(query);
+  if (parsed.state == ParsedQuery::State::ignore) return {};
+  return ReplyWriter{query, parsed.query, static_cast<Rcode>(rcode), false}.finish(kPlainUdpSize);
 }
 
 }  // namespace compose::net::dns
