@@ -125,10 +125,23 @@ class Loader {
     disabled_ = Value::mapping();
     split_by_profiles(model_, disabled_, profiles_);
     if (options_.consistency && !incomplete_) check_consistency(model_, disabled_, session_);
+    if (!options_.consistency) hide_extension_networks(*model_.get("services"));
     select_services(model_, disabled_, options_.services, profiles_, session_);
     if (!options_.keep_unused) drop_unused(model_);
     if (options_.resolve_environment) {
       resolve_service_files(*model_.get("services"), found_.environment, session_);
+    }
+  }
+
+  // Docker Compose takes a service's networks named "x-..." for extensions and refuses the project for it. We do not,
+  // but without the checks the output is to be the same.
+  static void hide_extension_networks(Value& services) {
+    for (Entry& service : services.entries()) {
+      Value* networks = service.value.get("networks");
+      if (networks == nullptr || !networks->is_mapping()) continue;
+      const std::size_t all = networks->entries().size();
+      networks->entries().filter([](const Entry& entry) { return !entry.key.starts_with("x-"); });
+      if (networks->entries().size() != all) networks->entries().set("#extensions", Value::mapping());
     }
   }
 

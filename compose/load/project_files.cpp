@@ -81,7 +81,7 @@ class Finder {
     const Variable* variable = found_.environment.find("COMPOSE_FILE");
     if (variable == nullptr || variable->value.empty()) return;
     std::string separator = found_.environment.value_or("COMPOSE_PATH_SEPARATOR", "");
-    if (separator.empty()) separator = ":";
+    if (separator.empty()) separator.assign(1, ':');
     std::string_view rest = variable->value;
     for (;;) {
       const auto end = rest.find(separator);

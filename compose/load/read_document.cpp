@@ -8,30 +8,9 @@
 namespace compose::load {
 namespace {
 
-// The model path of the key or value that stands at `place`; "" when none does.
-std::string path_at(const Value& value, const Place& place, const Path& path) {
-  if (const Mapping* mapping = value.if_mapping()) {
-    for (const Entry& entry : *mapping) {
-      const Path inner(path, entry.key);
-      if (entry.key_place == place) return inner.to_string();
-      if (std::string found = path_at(entry.value, place, inner); !found.empty()) return found;
-    }
-  } else if (const Sequence* items = value.if_sequence()) {
-    std::size_t index = 0;
-    for (const Value& item : *items) {
-      if (std::string found = path_at(item, place, Path(path, index++)); !found.empty()) return found;
-    }
-  }
-  return value.place == place ? path.to_string() : std::string{};
-}
-
 void report_issues(const yaml::Parsed& parsed, Session& session) {
   for (const yaml::Issue& issue : parsed.issues) {
-    std::string path;
-    for (const yaml::Document& document : parsed.documents) {
-      if (path.empty()) path = path_at(document.root, issue.place, Path{});
-    }
-    Diagnostic& d = session.diagnostics.error(issue.place, path, issue.message);
+    Diagnostic& d = session.diagnostics.error(issue.place, issue.path, issue.message);
     if (issue.other.known()) d.notes.push_back({issue.other, issue.other_note});
   }
 }

@@ -127,6 +127,10 @@ class Shaper {
   }
 
   bool whole(Value& value, const Path& path) {
+    if (value.is_integer() && value.is_unsigned) {
+      session_.fail(value, path, fmt::format("{} is too large", yaml::scalar_text(value)));
+      return false;
+    }
     if (value.is_integer()) return true;
     if (value.kind() == Kind::real) {
       value.assign(static_cast<std::int64_t>(std::clamp(value.as_real(), -9e18, 9e18)));

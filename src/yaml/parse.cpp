@@ -41,7 +41,7 @@ class Parser {
   Place place(const Mark& mark) const { return {source_, mark.line, mark.column() + 1}; }
 
   void issue(Place where, std::string message, Place other = {}, std::string note = {}) {
-    issues_->push_back({where, std::move(message), other, std::move(note)});
+    issues_->push_back({where, std::move(message), other, std::move(note), {}});
   }
 
   Value stop(const Mark& where, std::string message) {
@@ -165,6 +165,21 @@ class Parser {
     return value;
   }
 
+  // Reads a child; the problems inside it get `step` in front of their path.
+  template <typename Step>
+  Value child(std::uint32_t depth, bool block, bool indentless, const Step& step) {
+    const std::size_t known = issues_->size();
+    Value value = node(depth + 1, block, indentless);
+    for (std::size_t i = known; i < issues_->size(); ++i) {
+      std::string& path = (*issues_)[i].path;
+      path.insert(0, step() + (path.empty() || path[0] == '[' ? "" : "."));
+    }
+    return value;
+  }
+  Value item(std::uint32_t depth, bool block, const Value& list) {
+    return child(depth, block, false, [&] { return fmt::format("[{}]", list.items().size()); });
+  }
+
   void open_anchor(const Properties& found) {
     Anchor& anchor = anchors_[found.anchor];
     anchor.open = true;
@@ -250,7 +265,7 @@ class Parser {
       if (kind == TokenKind::block_entry || kind == TokenKind::block_end) {
         value.items().push_back(empty(where));
       } else {
-        value.items().push_back(node(depth + 1, true, false));
+        value.items().push_back(item(depth, true, value));
       }
       if (stopped_) return {};
     }
@@ -269,7 +284,7 @@ class Parser {
           kind == TokenKind::block_end) {
         value.items().push_back(empty(where));
       } else {
-        value.items().push_back(node(depth + 1, true, false));
+        value.items().push_back(item(depth, true, value));
       }
       if (stopped_) return {};
     }
@@ -387,7 +402,7 @@ class Parser {
         value.place = after(scanner_.take().start);
         const TokenKind follows = next();
         if (follows != TokenKind::key && follows != TokenKind::value && follows != TokenKind::block_end) {
-          value = node(depth + 1, true, true);
+          value = child(depth, true, true, [&] { return key.text; });
         }
       }
       add_entry(building, std::move(key), std::move(value));
@@ -422,7 +437,8 @@ class Parser {
     if (!stopped_ && next() == TokenKind::value) {
       value.place = after(scanner_.take().start);
       const TokenKind follows = next();
-      if (follows != TokenKind::flow_entry && follows != closer) value = node(depth + 1, false, false);
+      if (follows != TokenKind::flow_entry && follows != closer)
+        value = child(depth, false, false, [&] { return key.text; });
     }
     add_entry(building, std::move(key), std::move(value));
   }
@@ -461,7 +477,7 @@ class Parser {
         flow_pair(pair, depth, TokenKind::flow_sequence_end);
         value.items().push_back(finish(std::move(pair)));
       } else {
-        value.items().push_back(node(depth + 1, false, false));
+        value.items().push_back(item(depth, false, value));
       }
       if (stopped_) return {};
     }
@@ -506,7 +522,8 @@ Place place_of_offset(std::string_view text, std::size_t offset, std::uint32_t s
 Parsed parse(std::string_view text, std::uint32_t source, const Limits& limits) {
   Parsed out;
   if (text.size() > limits.bytes) {
-    out.issues.push_back({{source, 1, 1}, fmt::format("the file is larger than {} MiB", limits.bytes >> 20U), {}, {}});
+    out.issues.push_back(
+        {{source, 1, 1}, fmt::format("the file is larger than {} MiB", limits.bytes >> 20U), {}, {}, {}});
     return out;
   }
   if (const auto bad = check_characters(text)) {
@@ -514,6 +531,7 @@ Parsed parse(std::string_view text, std::uint32_t source, const Limits& limits) 
     out.issues.push_back({place_of_offset(text, bad->offset, source),
                           bad->utf8 ? fmt::format("invalid UTF-8: byte 0x{:02x}; save the file as UTF-8", byte)
                                     : fmt::format("control characters are not allowed: byte 0x{:02x}", byte),
+                          {},
                           {},
                           {}});
     return out;

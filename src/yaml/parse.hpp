@@ -23,6 +23,7 @@ struct Issue {
   std::string message;
   Place other;
   std::string other_note;
+  std::string path;  ///< the keys and indices that lead to it: "services.web.ports[0]"
 };
 
 struct Document {

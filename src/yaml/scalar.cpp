@@ -12,8 +12,8 @@ namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// Go's strconv.ParseInt with base 0: a sign, then 0x, 0b, 0o or 0 for octal, or decimal digits.
-std::optional<std::int64_t> parse_integer(std::string_view text) {
+// Go's strconv.ParseInt with base 0, then ParseUint: a sign, then 0x, 0b, 0o or 0 for octal, or decimal digits.
+std::optional<Value> parse_integer(std::string_view text) {
   bool negative = false;
   if (!text.empty() && (text[0] == '+' || text[0] == '-')) {
     negative = text[0] == '-';
@@ -29,8 +29,10 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), magnitude, base);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-  if (magnitude > kMax + (negative ? 1 : 0)) return std::nullopt;
-  return negative ? static_cast<std::int64_t>(0 - magnitude) : static_cast<std::int64_t>(magnitude);
+  if (negative && magnitude > kMax + 1) return std::nullopt;
+  Value value = Value::integer(static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude));
+  value.is_unsigned = magnitude > kMax && !negative;
+  return value;
 }
 
 // Reads `from` to `most` digits.
@@ -127,7 +129,7 @@ Value number_or_date(std::string_view text) {
   }
   std::string plain(text);
   plain.erase(std::remove(plain.begin(), plain.end(), '_'), plain.end());
-  if (const auto number = parse_integer(plain)) return Value::integer(*number);
+  if (auto number = parse_integer(plain)) return *std::move(number);
   if (const auto number = parse_float(plain)) return Value::real(*number);
   return Value::string(std::string(text));
 }

@@ -203,6 +203,7 @@ std::string scalar_text(const Value& value) {
     case Kind::boolean:
       return value.as_bool() ? "true" : "false";
     case Kind::integer:
+      if (value.is_unsigned) return fmt::format("{}", static_cast<std::uint64_t>(value.as_integer()));
       return fmt::format("{}", value.as_integer());
     case Kind::real:
       return go_float(value.as_real());

@@ -98,7 +98,11 @@ class Value {
   // Each needs the kind it names (std::bad_variant_access otherwise).
   bool as_bool() const { return std::get<bool>(data_); }
   std::int64_t as_integer() const { return std::get<std::int64_t>(data_); }
-  double as_real() const { return is_integer() ? static_cast<double>(as_integer()) : std::get<double>(data_); }
+  double as_real() const {
+    if (!is_integer()) return std::get<double>(data_);
+    return is_unsigned ? static_cast<double>(static_cast<std::uint64_t>(as_integer()))
+                       : static_cast<double>(as_integer());
+  }
   const std::string& as_string() const { return std::get<std::string>(data_); }
   std::string& as_string() { return std::get<std::string>(data_); }
   const Sequence& items() const { return std::get<Sequence>(data_); }
@@ -127,9 +131,10 @@ class Value {
   Place place;
   std::uint32_t trace = 0;  ///< the loader's record of how this value came to be; 0: as written
   Tag tag = Tag::none;
-  bool quoted = false;     ///< a scalar written with quotes or as a block
-  bool timestamp = false;  ///< a date or time written without quotes; the text is its RFC 3339 form
-  bool broken = false;     ///< an error was reported for it; later stages pass over it in silence
+  bool quoted = false;       ///< a scalar written with quotes or as a block
+  bool timestamp = false;    ///< a date or time written without quotes; the text is its RFC 3339 form
+  bool is_unsigned = false;  ///< an integer above the range of int64: as_integer() has its bits
+  bool broken = false;       ///< an error was reported for it; later stages pass over it in silence
 
  private:
   Data data_;

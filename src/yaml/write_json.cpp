@@ -76,7 +76,11 @@ class Writer {
         out_ += value.as_bool() ? "true" : "false";
         break;
       case Kind::integer:
-        fmt::format_to(std::back_inserter(out_), "{}", value.as_integer());
+        if (value.is_unsigned) {
+          out_ += scalar_text(value);
+        } else {
+          fmt::format_to(std::back_inserter(out_), "{}", value.as_integer());
+        }
         break;
       case Kind::real:
         out_ += json_number(value.as_real());
