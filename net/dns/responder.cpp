@@ -35,14 +35,33 @@ std::optional<Found> find_exact(const ZoneView& view, std::string_view name) {
   return std::nullopt;
 }
 
+/// The name without a search domain at its end, or nothing when there is none.
+std::optional<std::string_view> without_domain(std::string_view name, const std::string& search) {
+  const std::string domain = to_lower(search);
+  if (name.size() <= domain.size() + 1 || !name.ends_with(domain)) return std::nullopt;
+  const std::size_t dot = name.size() - domain.size() - 1;
+  if (name[dot] != '.') return std::nullopt;
+  return name.substr(0, dot);
+}
+
+/// A name of this project that nobody has at the moment: the outside is not to hear of it.
+bool is_reserved(const ZoneView& view, std::string_view name) {
+  const auto known = [&](std::string_view plain) { return view.reserved.contains(std::string{plain}); };
+  if (known(name)) return true;
+  // A network called "lan" must not hide the site's own domain; no host name has an underscore.
+  for (const auto& zone : view.zones)
+    if (zone->name().find('_') != std::string::npos && without_domain(name, zone->name())) return true;
+  for (const auto& search : view.search)
+    if (const auto plain = without_domain(name, search); plain && known(*plain)) return true;
+  return false;
+}
+
 std::optional<Found> find_name(const ZoneView& view, std::string_view name) {
   if (auto found = find_exact(view, name)) return found;
   for (const auto& search : view.search) {
-    const std::string domain = to_lower(search);
-    if (name.size() <= domain.size() + 1 || !name.ends_with(domain)) continue;
-    const std::size_t dot = name.size() - domain.size() - 1;
-    if (name[dot] != '.') continue;
-    if (auto found = find_exact(view, name.substr(0, dot))) return found;
+    const auto plain = without_domain(name, search);
+    if (!plain) continue;
+    if (auto found = find_exact(view, *plain)) return found;
   }
   return std::nullopt;
 }
@@ -120,7 +139,7 @@ class Question {
   Decision answer(ReplyWriter reply) const { return {Decision::Kind::answer, std::move(reply).finish(limit_)}; }
 
   Decision elsewhere() const {
-    if (view_.forward_outside) return {Decision::Kind::forward, {}};
+    if (view_.forward_outside && !is_reserved(view_, query_.name)) return {Decision::Kind::forward, {}};
     return failure(kNameError);
   }
 
@@ -174,7 +193,9 @@ class Question {
       if (query_.type == kTypePtr || query_.type == kTypeAny) reply.add_pointer(full_name(*member, *zone), kLocalTtl);
       return answer(std::move(reply));
     }
-    return elsewhere();
+    const bool ours =
+        std::any_of(view_.zones.begin(), view_.zones.end(), [&](const auto& zone) { return zone->owns(address); });
+    return ours ? failure(kNameError) : elsewhere();
   }
 
   ByteSpan message_;

@@ -49,6 +49,18 @@ TEST_F(DnsResponder, ReplicasTakeTurns) {
   EXPECT_EQ(ask("web", kTypeA, 1), "NOERROR aa 10.1.0.3 10.1.0.2");
 }
 
+TEST_F(DnsResponder, NamesAndAddressesOfTheProjectAreNeverAskedOutside) {
+  const auto zone = std::make_shared<Zone>("app_mid", std::vector<Prefix>{*Prefix::parse("10.3.0.0/24")});
+  view_.zones.push_back(zone);
+  view_.reserved = {"worker"};
+  EXPECT_EQ(ask("worker", kTypeA), "NXDOMAIN aa");
+  EXPECT_EQ(ask("worker.corp.example", kTypeA), "NXDOMAIN aa");
+  EXPECT_EQ(ask("gone.app_mid", kTypeA), "NXDOMAIN aa");
+  EXPECT_EQ(ask("9.0.3.10.in-addr.arpa", kTypePtr), "NXDOMAIN aa");
+  EXPECT_EQ(ask("9.0.9.10.in-addr.arpa", kTypePtr), "forward");
+  EXPECT_EQ(ask("worker.example", kTypeA), "forward");
+}
+
 TEST_F(DnsResponder, AKnownNameWithoutTheTypeIsNoData) {
   EXPECT_EQ(ask("db", kTypeAaaa), "NOERROR aa");
   EXPECT_EQ(ask("db", 15), "NOERROR aa");

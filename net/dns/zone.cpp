@@ -54,4 +54,8 @@ const Member* Zone::by_address(const IpAddress& address) const {
   return found == reverse_.end() ? nullptr : found->second;
 }
 
+bool Zone::owns(const IpAddress& address) const {
+  return std::any_of(subnets_.begin(), subnets_.end(), [&](const Prefix& subnet) { return subnet.contains(address); });
+}
+
 }  // namespace compose::net::dns

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -31,8 +32,10 @@ struct Member {
 /// The members of one network. Used from one thread.
 class Zone {
  public:
-  /// `name` is the network's: members are also known as NAME.`name`, and their PTR is that.
-  explicit Zone(std::string name) : name_{std::move(name)} {}
+  /// `name` is the network's: members are also known as NAME.`name`, and their PTR is that. Addresses inside `subnets`
+  /// that no member has are unknown instead of being asked outside.
+  explicit Zone(std::string name, std::vector<Prefix> subnets = {})
+      : name_{std::move(name)}, subnets_{std::move(subnets)} {}
 
   /// Adds the member or replaces the one with the same id. A member that is not ready is left out of an answer as long
   /// as another member of that name is ready; if none is, all are given (better a refused connection than no name).
@@ -45,10 +48,13 @@ class Zone {
   const std::vector<const Member*>* find(std::string_view name) const;
   const Member* by_address(const IpAddress& address) const;
   bool empty() const { return members_.empty(); }
+  /// Is the address inside one of the network's subnets?
+  bool owns(const IpAddress& address) const;
 
  private:
   void unlink(const Member& member);
   std::string name_;
+  std::vector<Prefix> subnets_;
   std::map<std::string, Member> members_;
   Index index_;
   std::map<IpAddress, const Member*> reverse_;
@@ -58,7 +64,9 @@ class Zone {
 struct ZoneView {
   std::vector<std::shared_ptr<const Zone>> zones;       ///< its networks, in order of priority
   std::map<std::string, std::vector<IpAddress>> names;  ///< for it alone: links, host.docker.internal; lower case
-  bool forward_outside = true;                          ///< false when all its networks are internal
+  /// Service names of the project, lower case: unknown while nobody has them, but never asked outside.
+  std::set<std::string> reserved;
+  bool forward_outside = true;         ///< false when all its networks are internal
   std::vector<std::string> upstreams;  ///< `dns:` of the service, "10.0.0.1" or "[::1]:5353"; empty: the server's
   std::vector<std::string> search;     ///< search domains a container name may come with
 };
