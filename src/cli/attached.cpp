@@ -1,0 +1,308 @@
+#include "cli/attached.hpp"
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/strings.hpp"
+#include "cli/container_view.hpp"
+#include "cli/keys.hpp"
+#include "cli/log_printer.hpp"
+#include "cli/session.hpp"
+#include "compose/plan/reconcile.hpp"
+#include "state/log_reader.hpp"
+
+namespace compose::cli {
+namespace {
+
+using nlohmann::json;
+
+/// The services whose output is shown.
+Strings attached_services(const model::Project& project, const Strings& services, const UpOptions& options) {
+  Strings candidates = options.attach;
+  if (candidates.empty())
+    candidates = options.attach_dependencies || services.empty() ? with_dependencies(project, services) : services;
+  std::erase_if(candidates, [&](const std::string& name) {
+    if (std::find(options.no_attach.begin(), options.no_attach.end(), name) != options.no_attach.end()) return true;
+    return options.attach.empty() && !project.services.at(name).attach.value_or(true);
+  });
+  return candidates;
+}
+
+class Session {
+ public:
+  Session(Context& context, const model::Project& project, Strings attached, const UpOptions& options, Signals signals,
+          state::LogFollower follower)
+      : context_{context},
+        project_{project},
+        attached_{std::move(attached)},
+        options_{options},
+        signals_{std::move(signals)},
+        follower_{std::move(follower)},
+        printer_{{.prefix = !options.no_log_prefix,
+                  .colour = !options.no_color && context.colour(STDOUT_FILENO),
+                  .timestamps = options.timestamps}} {}
+
+  Result<int> run(const json& request) {
+    scale_ = request["options"]["scale"];
+    if (!attached_.empty()) {
+      TRY_ASSIGN(supervisor::Client events, open({{"op", "events"}, {"services", json::array()}}));
+      events_ = std::move(events);
+    }
+    context_.progress().begin("up");
+    TRY_ASSIGN(apply_, open(request));
+    while (true) {
+      TRY_ASSIGN(const bool finished, turn());
+      if (finished) break;
+      TRY(wait());
+    }
+    begin_output();
+    keys_.close();
+    TRY(drain());
+    printer_.finish();
+    if (failure_) return *failure_;
+    if (interrupted_) return 128 + SIGINT;
+    return exit_code_.value_or(0);
+  }
+
+ private:
+  Result<supervisor::Client> open(const json& request) {
+    TRY_ASSIGN(auto client, supervisor::Client::connect(context_.paths(), project_.name, supervisor::Spawn::if_absent));
+    TRY(client.send(request));
+    return client;
+  }
+
+  std::string shown_name(std::string name) const {
+    state::ContainerRecord record;
+    record.project = project_.name;
+    record.name = std::move(name);
+    return name_without_project(record);
+  }
+
+  /// Progress ends where output begins: the two never mix on the screen.
+  void begin_output() {
+    if (!creating_) return;
+    creating_ = false;
+    context_.progress().end();
+    Strings names;
+    for (const std::string& name : attached_) {
+      const model::Service& service = project_.services.at(name);
+      const auto scaled = scale_.find(name);
+      const auto count = scaled == scale_.end() ? service.replicas() : scaled->get<std::int64_t>();
+      for (int number = 1; number <= count; ++number)
+        names.push_back(shown_name(plan::container_name(project_, service, number)));
+    }
+    for (const std::string& name : names) printer_.announce(name);
+    if (!names.empty()) say("Attaching to " + join(names, ", "));
+    keys_ = Keys::open(options_.menu.value_or(environment_bool("COMPOSE_MENU", true)));
+    keys_.show_menu();
+  }
+
+  bool is_attached(const std::string& service) const {
+    return std::find(attached_.begin(), attached_.end(), service) != attached_.end();
+  }
+
+  /// Everything that has happened since the last turn; true when there is nothing left to wait for.
+  Result<bool> turn() {
+    const bool more = !attached_.empty() && follower_.anything_running();
+    TRY(drain());
+    TRY(hear_events());
+    TRY(hear_operation(apply_));
+    TRY(hear_operation(stop_));
+    while (const int signal = signals_.next()) TRY(interrupt(signal));
+    TRY(press());
+    if (detached_) return true;
+    if (failure_ && !stop_) return true;
+    if (stopping_) return !stop_;
+    return !apply_ && !more;
+  }
+
+  Result<void> wait() {
+    pollfd polled[] = {{follower_.fd(), POLLIN, 0},
+                       {signals_.fd(), POLLIN, 0},
+                       {apply_ ? apply_->fd() : -1, POLLIN, 0},
+                       {stop_ ? stop_->fd() : -1, POLLIN, 0},
+                       {events_ ? events_->fd() : -1, POLLIN, 0},
+                       {keys_.fd(), POLLIN, 0}};
+    if (::poll(polled, std::size(polled), -1) < 0 && errno != EINTR) return os_error("waiting for containers");
+    return {};
+  }
+
+  Result<void> drain() {
+    if (creating_) return {};
+    keys_.hide_menu();
+    TRY(follower_.drain([&](const state::FollowedLine& one) {
+      if (is_attached(one.container->service)) printer_.line(*one.container, one.line);
+    }));
+    if (!printer_.flush() && !stopping_) TRY(stop("stop"));  // nobody reads our output any more
+    keys_.show_menu();
+    return {};
+  }
+
+  Result<void> hear_events() {
+    while (events_) {
+      auto event = next_event(*events_);
+      if (!event) {  // the supervisor ends when nothing runs; when it was killed its successor takes over
+        events_.reset();
+        if (!follower_.anything_running() && !apply_) return {};
+        TRY_ASSIGN(events_, open({{"op", "events"}, {"services", json::array()}}));
+        continue;
+      }
+      if (!event->has_value()) return {};
+      if ((*event)->value("event", "") == "container" && (*event)->value("action", "") == "die") TRY(died(**event));
+    }
+    return {};
+  }
+
+  Result<void> died(const json& event) {
+    const std::string service = event.value("service", "");
+    const int code = event.value("exit_code", 0);
+    const bool restarting = event.value("restarting", false);
+    TRY(drain());
+    if (is_attached(service)) {
+      say(fmt::format("{} exited with code {}{}", shown_name(event.value("name", "")), code,
+                      restarting ? " (restarting)" : ""));
+    }
+    if (restarting) return {};
+    const bool chosen = service == options_.exit_code_from;
+    if (chosen && !exit_code_) exit_code_ = code;
+    const bool aborts = options_.abort_on_container_exit || (options_.abort_on_container_failure && code != 0);
+    if (!aborts || stopping_) return {};
+    if (options_.exit_code_from.empty()) exit_code_ = code;
+    say("Aborting on container exit...");
+    return stop("stop");
+  }
+
+  /// Reads an operation's connection; its result ends it.
+  Result<void> hear_operation(std::optional<supervisor::Client>& operation) {
+    while (operation) {
+      auto event = next_event(*operation);
+      if (!event) {
+        operation.reset();
+        if (&operation == &stop_) return {};  // it ended with the last container
+        return std::move(event).error();
+      }
+      if (!event->has_value()) return {};
+      const json& one = **event;
+      const std::string kind = one.value("event", "");
+      if (kind == "result") {
+        const supervisor::Outcome outcome = supervisor::Client::outcome(one);
+        operation.reset();
+        begin_output();
+        if (!outcome.ok && !interrupted_ && !failure_) failure_ = outcome_error(outcome);
+        return {};
+      }
+      show(one, &operation == &stop_);
+    }
+    return {};
+  }
+
+  /// While output streams nothing is redrawn: only warnings, errors and what stopping has done are shown.
+  void show(const json& event, bool stopping) {
+    if (creating_) {
+      const std::string text = event.value("text", "");
+      if (text == "Starting" || text == "Started" || text == "Waiting" || text == "Restarting") {
+        begin_output();
+      } else {
+        show_event(context_, event);
+        return;
+      }
+    }
+    const std::string status = event.value("status", "");
+    const bool warning = event.value("event", "") == "warning";
+    if (!warning && status != "error" && !(stopping && status == "done")) return;
+    keys_.hide_menu();
+    if (warning) {
+      show_event(context_, event);
+    } else {
+      context_.progress().line(
+          fmt::format(" {} {} {}", event.value("kind", ""), event.value("name", ""), event.value("text", "")));
+    }
+    keys_.show_menu();
+  }
+
+  Result<void> interrupt(int) {
+    interrupted_ = true;
+    begin_output();
+    if (!stopping_) {
+      keys_.hide_menu();
+      context_.progress().line("Gracefully Stopping... press Ctrl+C again to force");
+      if (apply_) TRY(apply_->cancel());
+      return stop("stop");
+    }
+    if (killed_) return {};
+    killed_ = true;
+    return stop("kill");
+  }
+
+  Result<void> stop(std::string_view operation) {
+    stopping_ = true;
+    json request{{"op", operation}, {"services", json::array()}, {"options", json::object()}};
+    if (options_.timeout && operation == "stop") request["options"]["timeout"] = *options_.timeout;
+    TRY_ASSIGN(stop_, open(request));
+    return {};
+  }
+
+  Result<void> press() {
+    while (const char key = keys_.next()) {
+      keys_.hide_menu();
+      if (key == 'd') detached_ = true;
+      if (key == '\r' || key == '\n') say("");
+      if (key == 's') TRY(interrupt(SIGINT));
+      if (key == 'r' && !stop_ && !stopping_) {
+        TRY_ASSIGN(stop_, open({{"op", "restart"}, {"services", attached_}, {"options", json::object()}}));
+      }
+      if (key == '?')
+        say("d: leave, all goes on   r: restart the services   s: stop   Enter: empty line   Ctrl-C: stop");
+      keys_.show_menu();
+    }
+    return {};
+  }
+
+  void say(const std::string& text) {
+    keys_.hide_menu();
+    printer_.status(text);
+    printer_.flush();
+    keys_.show_menu();
+  }
+
+  Context& context_;
+  const model::Project& project_;
+  Strings attached_;
+  const UpOptions& options_;
+  Signals signals_;
+  state::LogFollower follower_;
+  LogPrinter printer_;
+  Keys keys_;
+  std::optional<supervisor::Client> apply_;
+  std::optional<supervisor::Client> stop_;
+  std::optional<supervisor::Client> events_;
+  std::optional<Error> failure_;
+  std::optional<int> exit_code_;
+  nlohmann::json scale_;
+  bool creating_ = true;
+  bool interrupted_ = false;
+  bool stopping_ = false;
+  bool killed_ = false;
+  bool detached_ = false;
+};
+
+}  // namespace
+
+Result<int> up_attached(Context& context, const model::Project& project, const Strings& services,
+                        const UpOptions& options, const json& request) {
+  const Strings attached = attached_services(project, services, options);
+  TRY_ASSIGN(Signals signals, Signals::take({SIGINT, SIGTERM, SIGWINCH}));
+  state::LogFollower::Filter filter;
+  filter.services = attached;
+  state::LogQuery none;  // of what is there already
+  none.tail = 0;
+  TRY_ASSIGN(auto follower, state::LogFollower::open(context.paths(), project.name, filter, none));
+  Session session{context, project, attached, options, std::move(signals), std::move(follower)};
+  return session.run(request);
+}
+
+}  // namespace compose::cli

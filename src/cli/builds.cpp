@@ -1,0 +1,360 @@
+#include "cli/builds.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstdlib>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <thread>
+
+#include "base/strings.hpp"
+#include "build/builder.hpp"
+#include "container/seccomp_profile.hpp"
+#include "container/spec.hpp"
+#include "image/reference.hpp"
+#include "image/store.hpp"
+#include "runtime/spec/spec.hpp"
+
+namespace compose::cli {
+namespace {
+
+/// Stands for an image that --dry-run did not build.
+const char kNoImage[] = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+struct Job {
+  std::string service;
+  std::string image;
+  build::BuildRequest request;
+  std::set<std::size_t> waits_for;  ///< jobs whose images this one is built from
+  bool started = false;
+  bool done = false;
+  std::string image_id;
+  std::optional<Error> error;
+};
+
+std::string familiar(const std::string& name) {
+  const auto reference = image::parse_reference(name);
+  return reference ? reference->familiar() : name;
+}
+
+Result<void> apply_build_args(build::BuildRequest& request, const Strings& arguments) {
+  for (const std::string& argument : arguments) {
+    const std::size_t equals = argument.find('=');
+    const std::string name = argument.substr(0, equals);
+    if (name.empty()) return make_error(Errc::invalid, "--build-arg \"{}\" has no name", argument);
+    if (equals != std::string::npos) {
+      request.build.args[name] = argument.substr(equals + 1);
+    } else if (const char* value = std::getenv(name.c_str()); value != nullptr) {
+      request.build.args[name] = value;
+    }
+  }
+  return {};
+}
+
+void add_secrets(build::BuildRequest& request, const model::Project& project) {
+  for (const model::FileReference& reference : request.build.secrets) {
+    const auto found = project.secrets.find(reference.source);
+    if (found == project.secrets.end()) continue;
+    build::BuildSecret secret;
+    secret.file = found->second.file;
+    if (secret.file.empty()) secret.content = found->second.content;
+    request.secrets[reference.source] = std::move(secret);
+  }
+}
+
+std::map<std::string, std::string> proxy_arguments() {
+  std::map<std::string, std::string> arguments;
+  for (const char* name : {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"})
+    if (const char* value = std::getenv(name); value != nullptr) arguments[name] = value;
+  return arguments;
+}
+
+const model::Service& service_of(const model::Project& project, const std::string& name) {
+  const auto found = project.services.find(name);
+  return found != project.services.end() ? found->second : project.disabled_services.at(name);
+}
+
+/// RUN steps get Docker's default seccomp profile for the capabilities they have.
+std::function<Result<void>(runtime::spec::Spec&)> seccomp_setter(const container::HostInfo& host) {
+  return [host](runtime::spec::Spec& spec) -> Result<void> {
+    container::SeccompConditions conditions{{}, host.architecture, host.kernel_major, host.kernel_minor};
+    if (spec.process && spec.process->capabilities) conditions.capabilities = spec.process->capabilities->bounding;
+    TRY_ASSIGN(spec.linux_.seccomp, container::resolve_seccomp(container::default_seccomp_profile(), conditions));
+    return {};
+  };
+}
+
+Result<std::vector<Job>> make_jobs(Context& context, const model::Project& project, const Strings& services,
+                                   const BuildSettings& settings) {
+  std::vector<Job> jobs;
+  TRY_ASSIGN(const container::HostInfo host, container::probe_host(false));
+  for (const std::string& name : services) {
+    const model::Service& service = service_of(project, name);
+    if (!service.build) continue;
+    Job job;
+    job.service = name;
+    job.image = image_name(context, project, service);
+    job.request.build = *service.build;
+    job.request.tags = {job.image};
+    job.request.no_cache = settings.no_cache;
+    job.request.pull = settings.pull || service.build->pull;
+    job.request.finish_spec = seccomp_setter(host);
+    job.request.proxy_args = proxy_arguments();
+    job.request.run_root = context.paths().run_root();
+    for (const auto& [other, described] : project.services)
+      job.request.named_images["service:" + other] = image_name(context, project, described);
+    TRY(apply_build_args(job.request, settings.build_args));
+    add_secrets(job.request, project);
+    jobs.push_back(std::move(job));
+  }
+  return jobs;
+}
+
+/// A job waits for those that make an image its Dockerfile names.
+Result<void> order_jobs(const model::Project& project, std::vector<Job>& jobs) {
+  std::map<std::string, std::size_t> makers;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    makers[familiar(jobs[i].image)] = i;
+    for (const std::string& tag : jobs[i].request.build.tags) makers.try_emplace(familiar(tag), i);
+  }
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    auto bases = build::base_images(jobs[i].request);
+    if (!bases) {
+      const auto position = project.where("services." + jobs[i].service + ".build");
+      return std::move(bases).error().add_context(
+          fmt::format("{}: service \"{}\"", position.to_string(), jobs[i].service));
+    }
+    for (const auto& [name, source] : jobs[i].request.build.additional_contexts)
+      if (source.starts_with("service:") && jobs[i].request.named_images.contains(source))
+        bases->push_back(jobs[i].request.named_images[source]);
+    for (const std::string& base : *bases)
+      if (const auto maker = makers.find(familiar(base)); maker != makers.end() && maker->second != i)
+        jobs[i].waits_for.insert(maker->second);
+  }
+  return {};
+}
+
+/// Runs the jobs on threads; each job's steps are shown as it goes.
+class BuildRun {
+ public:
+  BuildRun(Context& context, image::Store& store, std::vector<Job>& jobs, bool quiet)
+      : progress_{context.progress()}, store_{store}, jobs_{jobs}, quiet_{quiet} {
+    const int limit = context.options().parallel.value_or(-1);
+    const unsigned processors = std::max(2U, std::thread::hardware_concurrency());
+    workers_ = std::min<std::size_t>(jobs.size(), limit > 0 ? static_cast<std::size_t>(limit) : processors);
+  }
+
+  void run() {
+    std::vector<std::thread> threads;
+    for (std::size_t i = 1; i < workers_; ++i) threads.emplace_back([this] { work(); });
+    work();
+    for (std::thread& thread : threads) thread.join();
+  }
+
+ private:
+  void work() {
+    std::unique_lock lock{mutex_};
+    while (true) {
+      Job* job = nullptr;
+      wake_.wait(lock, [&] { return (job = take()) != nullptr || finished(); });
+      if (job == nullptr) return;
+      lock.unlock();
+      build_one(*job);
+      lock.lock();
+      job->done = true;
+      wake_.notify_all();
+    }
+  }
+
+  bool finished() const {
+    return failed_ || std::all_of(jobs_.begin(), jobs_.end(), [](const Job& job) { return job.started; });
+  }
+
+  /// A job that can start now; a circle among jobs (an old image serves as the base) is cut at its first member.
+  Job* take() {
+    if (failed_) return nullptr;
+    bool running = false;
+    Job* any = nullptr;
+    for (Job& job : jobs_) {
+      running = running || (job.started && !job.done);
+      if (job.started) continue;
+      if (any == nullptr) any = &job;
+      const bool ready =
+          std::all_of(job.waits_for.begin(), job.waits_for.end(), [&](std::size_t other) { return jobs_[other].done; });
+      if (!ready) continue;
+      job.started = true;
+      return &job;
+    }
+    if (any == nullptr || running) return nullptr;
+    any->started = true;
+    return any;
+  }
+
+  void build_one(Job& job) {
+    show(job, "Building", ProgressEvent::Status::working, {});
+    std::deque<std::string> last;
+    job.request.progress = [this, &job, &last](const build::BuildEvent& event) { step(job, event, last); };
+    auto image = build::build(job.request, store_);
+    if (image) {
+      job.image_id = image->id;
+      show(job, "Built", ProgressEvent::Status::done, {});
+      return;
+    }
+    show(job, "Error", ProgressEvent::Status::error, {});
+    if (progress_.redraws() || quiet_)
+      for (const std::string& line : last) progress_.line(line);
+    job.error = std::move(image).error();
+    const std::lock_guard lock{mutex_};
+    failed_ = true;
+  }
+
+  void show(const Job& job, std::string text, ProgressEvent::Status status, std::string details) {
+    progress_.event(
+        {.kind = "Image", .name = job.image, .text = std::move(text), .status = status, .details = std::move(details)});
+  }
+
+  void step(const Job& job, const build::BuildEvent& event, std::deque<std::string>& last) {
+    using Kind = build::BuildEvent::Kind;
+    constexpr std::size_t kKept = 20;
+    if (event.kind == Kind::output || event.kind == Kind::started) {
+      last.push_back(event.kind == Kind::started ? "> " + event.name : event.text);
+      if (last.size() > kKept) last.pop_front();
+    }
+    if (event.kind == Kind::warning) progress_.line(fmt::format("{}: warning: {}", job.service, event.text));
+    if (quiet_) return;
+    if (progress_.redraws()) {
+      if (event.kind == Kind::started) show(job, "Building", ProgressEvent::Status::working, event.name);
+      return;
+    }
+    const std::string head = fmt::format("#{} ", event.step);
+    if (event.kind == Kind::started) progress_.line(head + event.name);
+    if (event.kind == Kind::cached) progress_.line(head + "CACHED");
+    if (event.kind == Kind::output) progress_.line(head + event.text);
+    if (event.kind == Kind::done) progress_.line(head + fmt::format("DONE {:.1f}s", event.seconds));
+    if (event.kind == Kind::failed) progress_.line(head + fmt::format("ERROR {}", event.text));
+  }
+
+  Progress& progress_;
+  image::Store& store_;
+  std::vector<Job>& jobs_;
+  bool quiet_;
+  std::size_t workers_ = 1;
+  bool failed_ = false;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+};
+
+Error missing_images(const Context& context, const model::Project& project, const Strings& services, bool no_build) {
+  Strings messages;
+  for (const std::string& name : services) {
+    const model::Service& service = service_of(project, name);
+    const std::string image = image_name(context, project, service);
+    const auto position = project.where("services." + name + (service.build ? ".build" : ".image"));
+    const std::string where = position.known() ? position.to_string() + ": " : std::string{};
+    const std::string next = service.build && no_build
+                                 ? fmt::format("build it with \"{} build {}\"", context.program(), name)
+                                 : fmt::format(
+                                       "bring it here with \"{0} image load -i ARCHIVE\" or \"{0} image import "
+                                       "ROOTFS.tar {1}\" (images are not pulled from registries)",
+                                       context.program(), image);
+    messages.push_back(fmt::format("{}service \"{}\": image \"{}\" is not on this host: {}", where, name, image, next));
+  }
+  return Error{Errc::not_found, join(messages, "\n")};
+}
+
+}  // namespace
+
+std::string image_name(const Context& context, const model::Project& project, const model::Service& service) {
+  if (!service.image.empty()) return service.image;
+  return project.name + (context.options().compatibility.value_or(false) ? "_" : "-") + service.name;
+}
+
+Strings with_dependencies(const model::Project& project, const Strings& services) {
+  std::set<std::string> wanted;
+  Strings open = services;
+  if (services.empty())
+    for (const auto& [name, service] : project.services) open.push_back(name);
+  while (!open.empty()) {
+    const std::string name = std::move(open.back());
+    open.pop_back();
+    const auto found = project.services.find(name);
+    if (found == project.services.end() || !wanted.insert(name).second) continue;
+    for (const auto& [dependency, how] : found->second.depends_on) open.push_back(dependency);
+  }
+  return {wanted.begin(), wanted.end()};
+}
+
+Result<std::map<std::string, std::string>> build_services(Context& context, const model::Project& project,
+                                                          const Strings& services, const BuildSettings& settings) {
+  TRY_ASSIGN(std::vector<Job> jobs, make_jobs(context, project, services, settings));
+  std::map<std::string, std::string> images;
+  if (jobs.empty()) return images;
+  TRY(order_jobs(project, jobs));
+  TRY_ASSIGN(image::Store store, image::Store::open(context.paths().root()));
+  context.progress().begin("build");
+  BuildRun{context, store, jobs, settings.quiet}.run();
+  context.progress().end();
+  for (Job& job : jobs) {
+    if (!job.error) continue;
+    const auto position = project.where("services." + job.service + ".build");
+    const std::string where = position.known() ? position.to_string() + ": " : std::string{};
+    return Error{job.error->code(),
+                 fmt::format("{}failed to build service \"{}\": {}", where, job.service, job.error->message())};
+  }
+  for (const Job& job : jobs) images[job.service] = job.image_id;
+  return images;
+}
+
+Result<std::map<std::string, std::string>> resolve_images(Context& context, const model::Project& project,
+                                                          const Strings& services, const ImageSettings& settings) {
+  TRY_ASSIGN(image::Store store, image::Store::open(context.paths().root()));
+  std::map<std::string, std::string> images;
+  Strings to_build;
+  Strings missing;
+  for (const std::string& name : services) {
+    const model::Service& service = service_of(project, name);
+    if (service.provider) continue;
+    const std::string policy = settings.pull.empty() ? service.pull_policy : settings.pull;
+    TRY_ASSIGN(const auto image, store.find(image_name(context, project, service)));
+    const bool rebuild = settings.build || policy == "build";
+    if (service.build && !settings.no_build && (rebuild || !image)) {
+      to_build.push_back(name);
+    } else if (image) {
+      images[name] = image->id;
+    } else {
+      missing.push_back(name);
+    }
+  }
+  std::set<std::string> coming;  // images the builds will make
+  for (const std::string& name : to_build) {
+    const model::Service& service = service_of(project, name);
+    coming.insert(familiar(image_name(context, project, service)));
+    for (const std::string& tag : service.build->tags) coming.insert(familiar(tag));
+  }
+  Strings hopeless;
+  for (const std::string& name : missing)
+    if (!coming.contains(familiar(image_name(context, project, service_of(project, name))))) hopeless.push_back(name);
+  if (!hopeless.empty()) return missing_images(context, project, hopeless, settings.no_build);
+  BuildSettings build{.quiet = settings.quiet_build};
+  if (context.options().dry_run && !to_build.empty()) {
+    for (const std::string& name : to_build) {
+      const std::string image = image_name(context, project, service_of(project, name));
+      context.progress().event(
+          {.kind = "Image", .name = image, .text = "Built", .status = ProgressEvent::Status::done});
+      images[name] = kNoImage;
+    }
+    to_build.clear();
+  }
+  TRY_ASSIGN(auto built, build_services(context, project, to_build, build));
+  images.merge(built);
+  for (const std::string& name : missing) {  // these use an image that another service has built
+    TRY_ASSIGN(const auto image, store.find(image_name(context, project, service_of(project, name))));
+    if (!image && !context.options().dry_run) return missing_images(context, project, {name}, settings.no_build);
+    images[name] = image ? image->id : kNoImage;
+  }
+  return images;
+}
+
+}  // namespace compose::cli

@@ -1,0 +1,41 @@
+#pragma once
+// Images of services: building those that have `build`, finding the others in the store.
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cli/context.hpp"
+
+namespace compose::cli {
+
+struct BuildSettings {
+  Strings build_args = {};  ///< "NAME=value", or "NAME" taken from the environment
+  bool no_cache = false;
+  bool pull = false;
+  bool quiet = false;  ///< no output of the steps
+};
+
+/// "PROJECT-SERVICE" unless the service names its image.
+std::string image_name(const Context& context, const model::Project& project, const model::Service& service);
+
+/// The services and what they depend on (all when `services` is empty), sorted.
+Strings with_dependencies(const model::Project& project, const Strings& services);
+
+/// Builds the services' images, those first that others are built from, as many at once as --parallel allows.
+/// service -> image id.
+Result<std::map<std::string, std::string>> build_services(Context& context, const model::Project& project,
+                                                          const Strings& services, const BuildSettings& settings);
+
+struct ImageSettings {
+  bool build = false;     ///< --build: also those whose image is there
+  bool no_build = false;  ///< --no-build
+  std::string pull;       ///< --pull: "", always, missing, never, build
+  bool quiet_build = false;
+};
+
+/// The image id of each of `services`, building what is missing and can be built. An image that is missing is an error
+/// that names the service, the place in the files and the next step; all missing ones at once.
+Result<std::map<std::string, std::string>> resolve_images(Context& context, const model::Project& project,
+                                                          const Strings& services, const ImageSettings& settings);
+
+}  // namespace compose::cli

@@ -1,0 +1,82 @@
+#include "cli/commands.hpp"
+
+#include <array>
+
+#include "cli/commands/all.hpp"
+
+namespace compose::cli {
+namespace {
+
+constexpr std::array kEntries = {
+    Entry{"attach", "Connect to a running service's input and output", attach_command},
+    Entry{"build", "Build images", build_command},
+    Entry{"completion", "Print the completion script of a shell", completion_command},
+    Entry{"config", "Check the files and print what they come to", config_command},
+    Entry{"convert", "Another name of config", convert_command, {}, true},
+    Entry{"create", "Create containers, do not start them", create_command},
+    Entry{"doctor", "Say what this host lacks", doctor_command},
+    Entry{"down", "Stop and remove containers and networks", down_command},
+    Entry{"events", "Show what happens to containers", events_command},
+    Entry{"exec", "Run a command in a running container", exec_command},
+    Entry{"graph", "Draw the services and what they wait for", graph_command},
+    Entry{"image", "Manage the images of this host"},
+    Entry{"image history", "Show the steps an image was made in", image_history_command},
+    Entry{"image import", "Make an image of a root file system's tar archive", image_import_command},
+    Entry{"image inspect", "Show images in detail", image_inspect_command},
+    Entry{"image load", "Read images from an archive", image_load_command},
+    Entry{"image ls", "List images", image_ls_command, "image list"},
+    Entry{"image prune", "Remove images nothing uses", image_prune_command},
+    Entry{"image rm", "Remove images", image_rm_command, "image remove"},
+    Entry{"image save", "Write images to an archive", image_save_command},
+    Entry{"image tag", "Give an image another name", image_tag_command},
+    Entry{"images", "List the images the containers use", images_command},
+    Entry{"kill", "Send a signal to containers", kill_command},
+    Entry{"logs", "Show what containers wrote", logs_command},
+    Entry{"ls", "List the projects of this host", ls_command},
+    Entry{"pause", "Freeze containers", pause_command},
+    Entry{"port", "Show the host port of a container's port", port_command},
+    Entry{"ps", "List containers", ps_command},
+    Entry{"pull", "Check that images are there", pull_command},
+    Entry{"push", "Images cannot be pushed", push_command, {}, true},
+    Entry{"restart", "Stop and start containers", restart_command},
+    Entry{"rm", "Remove stopped containers", rm_command},
+    Entry{"run", "Run a command in a new container of a service", run_command},
+    Entry{"scale", "Set how many containers a service has", scale_command},
+    Entry{"start", "Start containers that exist", start_command},
+    Entry{"stats", "Show what containers use", stats_command},
+    Entry{"stop", "Stop containers, keep them", stop_command},
+    Entry{"top", "Show the processes of containers", top_command},
+    Entry{"unpause", "Thaw frozen containers", unpause_command},
+    Entry{"up", "Create and start containers", up_command},
+    Entry{"version", "Show the version", version_command},
+    Entry{"volumes", "List the project's volumes", volumes_command},
+    Entry{"wait", "Wait until containers end, exit with their code", wait_command},
+    Entry{"supervise", "Look after one project (used by the program itself)", supervise_command, {}, true},
+    Entry{"__complete", "Answer the shell's completion", complete_command, {}, true},
+};
+
+/// How many words of `name` stand at the beginning of `words`, 0 unless all of them do.
+std::size_t match(std::string_view name, std::span<const std::string> words) {
+  std::size_t count = 0;
+  while (!name.empty()) {
+    const std::size_t blank = name.find(' ');
+    if (count == words.size() || words[count] != name.substr(0, blank)) return 0;
+    ++count;
+    name.remove_prefix(blank == std::string_view::npos ? name.size() : blank + 1);
+  }
+  return count;
+}
+
+}  // namespace
+
+std::span<const Entry> entries() { return kEntries; }
+
+Found find_entry(std::span<const std::string> words) {
+  Found best;
+  for (const Entry& entry : kEntries)
+    for (const std::string_view name : {entry.name, entry.alias})
+      if (const std::size_t count = match(name, words); count > best.words) best = {&entry, count};
+  return best;
+}
+
+}  // namespace compose::cli

@@ -1,0 +1,131 @@
+// compose build: the images of services that have a `build` section.
+#include <nlohmann/json.hpp>
+
+#include "base/strings.hpp"
+#include "build/builder.hpp"
+#include "cli/builds.hpp"
+#include "cli/commands/all.hpp"
+#include "cli/context.hpp"
+
+namespace compose::cli {
+namespace {
+
+struct Options {
+  BuildSettings settings;
+  bool with_dependencies = false;
+  bool check = false;
+  bool print = false;
+  std::string text;
+  bool flag = false;
+};
+
+/// The services to build, dependencies included when asked; named ones must exist and have something to build.
+Result<Strings> chosen(const model::Project& project, const Options& options, const Strings& services) {
+  Strings names = services.empty() || options.with_dependencies ? with_dependencies(project, services) : services;
+  std::erase_if(names, [&](const std::string& name) { return !project.services.at(name).build; });
+  return names;
+}
+
+Result<int> check(const model::Project& project, const Strings& names) {
+  int failures = 0;
+  for (const std::string& name : names) {
+    build::BuildRequest request;
+    request.build = *project.services.at(name).build;
+    const auto bases = build::base_images(request);
+    if (!bases) ++failures;
+    TRY(print(bases ? fmt::format("{}: the Dockerfile is correct\n", name)
+                    : fmt::format("{}: {}\n", name, bases.error().message())));
+  }
+  return failures == 0 ? 0 : 1;
+}
+
+/// The build as a file for docker buildx bake.
+Result<int> print_bake(const Context& context, const model::Project& project, const Strings& names) {
+  nlohmann::ordered_json targets = nlohmann::ordered_json::object();
+  for (const std::string& name : names) {
+    const model::Service& service = project.services.at(name);
+    nlohmann::ordered_json target = {{"context", service.build->context}};
+    if (!service.build->dockerfile.empty()) target["dockerfile"] = service.build->dockerfile;
+    if (!service.build->dockerfile_inline.empty()) target["dockerfile-inline"] = service.build->dockerfile_inline;
+    for (const auto& [key, value] : service.build->args)
+      if (value) target["args"][key] = *value;
+    if (!service.build->labels.empty()) target["labels"] = service.build->labels;
+    if (!service.build->target.empty()) target["target"] = service.build->target;
+    Strings tags = service.build->tags;
+    tags.insert(tags.begin(), image_name(context, project, service));
+    target["tags"] = tags;
+    target["output"] = Strings{"type=docker"};
+    targets[name] = std::move(target);
+  }
+  const nlohmann::ordered_json bake = {{"group", {{"default", {{"targets", names}}}}}, {"target", targets}};
+  TRY(print(bake.dump(2) + "\n"));
+  return 0;
+}
+
+Result<int> build(Context& context, const Options& options, const Strings& services) {
+  TRY_ASSIGN(const model::Project project, context.load_project({.services = services}));
+  TRY_ASSIGN(const Strings names, chosen(project, options, services));
+  if (names.empty()) {
+    context.progress().line("No services to build");
+    return 0;
+  }
+  if (options.check) return check(project, names);
+  if (options.print) return print_bake(context, project, names);
+  if (context.options().dry_run) {
+    for (const std::string& name : names)
+      context.progress().event({.kind = "Image",
+                                .name = image_name(context, project, project.services.at(name)),
+                                .text = "Built",
+                                .status = ProgressEvent::Status::done});
+    return 0;
+  }
+  TRY_ASSIGN(const auto images, build_services(context, project, names, options.settings));
+  if (options.settings.quiet)
+    for (const auto& [service, id] : images) TRY(print(id + "\n"));
+  return 0;
+}
+
+}  // namespace
+
+Command build_command() {
+  auto options = std::make_shared<Options>();
+  Options& o = *options;
+  Command command{.name = "build", .usage = "[OPTIONS] [SERVICE...]", .summary = "Build or rebuild images"};
+  constexpr std::string_view kNoEffect = "has no effect: our builder has no such mode";
+  command.flags = {
+      {"build-arg", 0, &o.settings.build_args, "Set a build argument", "NAME=VALUE"},
+      {"builder", 0, &o.text, "Which builder to use", "NAME", false,
+       "there is one builder, built in; nothing can be chosen"},
+      {"check", 0, &o.check, "Only check the Dockerfiles"},
+      {"compress", 0, &o.flag, "", {}, true, {}, kNoEffect},
+      {"force-rm", 0, &o.flag, "", {}, true, {}, kNoEffect},
+      {"memory", 'm', &o.text, "Memory limit of the build", "BYTES", false,
+       "build steps have no memory limit of their own; use a cgroup around the command"},
+      {"no-cache", 0, &o.settings.no_cache, "Do not use results of earlier builds"},
+      {"no-rm", 0, &o.flag, "", {}, true, {}, kNoEffect},
+      {"parallel",
+       0,
+       &o.flag,
+       "",
+       {},
+       true,
+       {},
+       "has no effect: builds always run in parallel, see the global --parallel"},
+      {"print", 0, &o.print, "Print the build as a bake file, do not build"},
+      {"provenance", 0, &o.text, "Attach a provenance attestation", "VALUE", false,
+       "attestations are stored in registries, which are not written to"},
+      {"pull", 0, &o.settings.pull, "Ask for newer base images"},
+      {"push", 0, &o.flag, "Push the images", {}, false, "images are not pushed to registries; use \"image save\""},
+      {"quiet", 'q', &o.settings.quiet, "Only the ids of the images"},
+      {"sbom", 0, &o.text, "Attach a bill of materials", "VALUE", false,
+       "attestations are stored in registries, which are not written to"},
+      {"ssh", 0, &o.text, "Forward an SSH agent or key", "ID", false,
+       "SSH agents are not forwarded to build steps; use a build secret"},
+      {"with-dependencies", 0, &o.with_dependencies, "Also what the services depend on"},
+  };
+  command.complete = Complete::services;
+  command.run = [options](Context& context, const Strings& services) { return build(context, *options, services); };
+  return command;
+}
+
+}  // namespace compose::cli

@@ -1,0 +1,131 @@
+// compose logs: what containers wrote, from the files their monitors keep; needs no supervisor.
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/strings.hpp"
+#include "cli/commands/all.hpp"
+#include "cli/container_view.hpp"
+#include "cli/context.hpp"
+#include "cli/human.hpp"
+#include "cli/log_printer.hpp"
+#include "cli/session.hpp"
+#include "state/log_reader.hpp"
+
+namespace compose::cli {
+namespace {
+
+struct Options {
+  bool follow = false;
+  int index = 0;
+  bool no_color = false;
+  bool no_log_prefix = false;
+  std::string since;
+  std::string tail = "all";
+  bool timestamps = false;
+  std::string until;
+};
+
+Result<state::LogQuery> query_of(const Options& options) {
+  state::LogQuery query;
+  if (options.tail != "all") {
+    const auto count = parse_signed(options.tail);
+    if (!count) return make_error(Errc::invalid, "--tail \"{}\" is neither a number nor \"all\"", options.tail);
+    if (*count >= 0) query.tail = static_cast<std::size_t>(*count);
+  }
+  const WallTime now = std::chrono::system_clock::now();
+  if (!options.since.empty()) {
+    TRY_ASSIGN(query.since, parse_when(options.since, now).with("--since"));
+  }
+  if (!options.until.empty()) {
+    TRY_ASSIGN(query.until, parse_when(options.until, now).with("--until"));
+  }
+  return query;
+}
+
+struct Collected {
+  const state::ContainerRecord* container;
+  state::LogLine line;
+};
+
+/// Several containers: their lines in the order of time.
+Result<void> print_all(const Context& context, const std::vector<state::ContainerRecord>& containers,
+                       const state::LogQuery& query, LogPrinter& printer) {
+  std::vector<Collected> lines;
+  for (const auto& container : containers) {
+    const std::string log = context.paths().log(container.project, container.id);
+    const bool alone = containers.size() == 1;
+    TRY(state::read_log(log, query, [&](const state::LogLine& line) {
+          if (!alone) {
+            lines.push_back({&container, line});
+            return true;
+          }
+          printer.line(container, line);
+          return printer.flush();
+        }).with("reading the log of {}", container.name));
+  }
+  std::stable_sort(lines.begin(), lines.end(),
+                   [](const Collected& a, const Collected& b) { return a.line.at < b.line.at; });
+  for (const Collected& one : lines) printer.line(*one.container, one.line);
+  printer.flush();
+  return {};
+}
+
+Result<int> follow(const Context& context, const std::string& project, const state::LogFollower::Filter& filter,
+                   const state::LogQuery& query, LogPrinter& printer) {
+  TRY_ASSIGN(auto follower, state::LogFollower::open(context.paths(), project, filter, query));
+  TRY_ASSIGN(Signals signals, Signals::take({SIGINT, SIGTERM}));
+  while (true) {
+    const bool more = follower.anything_running();  // asked before the last lines are read
+    TRY(follower.drain([&](const state::FollowedLine& one) { printer.line(*one.container, one.line); }));
+    if (!printer.flush() || !more) return 0;
+    if (signals.next() != 0) return 128 + SIGINT;
+    pollfd polled[] = {{follower.fd(), POLLIN, 0}, {signals.fd(), POLLIN, 0}};
+    if (::poll(polled, 2, -1) < 0 && errno != EINTR) return os_error("waiting for log lines");
+  }
+}
+
+Result<int> logs(Context& context, const Options& options, const Strings& services) {
+  TRY_ASSIGN(const state::LogQuery query, query_of(options));
+  TRY_ASSIGN(const ProjectScope scope, context.scope({.services = services, .name_is_enough = true}));
+  TRY_ASSIGN(auto containers, context.containers(scope, {.services = services}));
+  if (options.index != 0) {
+    std::erase_if(containers, [&](const auto& container) { return container.number != options.index; });
+    if (containers.empty()) return make_error(Errc::not_found, "no container with --index {}", options.index);
+  }
+  LogPrinter printer{{.prefix = !options.no_log_prefix,
+                      .colour = !options.no_color && context.colour(STDOUT_FILENO),
+                      .timestamps = options.timestamps}};
+  for (const auto& container : containers) printer.announce(name_without_project(container));
+  if (!options.follow) {
+    TRY(print_all(context, containers, query, printer));
+    return 0;
+  }
+  state::LogFollower::Filter filter;
+  filter.services = services;
+  if (options.index != 0)
+    for (const auto& container : containers) filter.containers.push_back(container.name);
+  return follow(context, scope.name, filter, query, printer);
+}
+
+}  // namespace
+
+Command logs_command() {
+  auto options = std::make_shared<Options>();
+  Command command{.name = "logs", .usage = "[OPTIONS] [SERVICE...]", .summary = "Show what containers wrote"};
+  command.flags = {{"follow", 'f', &options->follow, "Go on with new lines, also of containers that are restarted"},
+                   {"index", 0, &options->index, "Only container number N of the service"},
+                   {"no-color", 0, &options->no_color, "Prefixes without colours"},
+                   {"no-log-prefix", 0, &options->no_log_prefix, "Lines without a prefix"},
+                   {"since", 0, &options->since, "Only lines after a time or a duration back (42m)", "TIME"},
+                   {"tail", 'n', &options->tail, "Only the last so many lines of each container", "N"},
+                   {"timestamps", 't', &options->timestamps, "Show when each line was written"},
+                   {"until", 0, &options->until, "Only lines before a time or a duration back", "TIME"}};
+  command.complete = Complete::services;
+  command.run = [options](Context& context, const Strings& services) { return logs(context, *options, services); };
+  return command;
+}
+
+}  // namespace compose::cli

@@ -1,0 +1,110 @@
+// compose ps: the project's containers, from their records; works with no supervisor and without the files.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/strings.hpp"
+#include "cli/commands/all.hpp"
+#include "cli/container_view.hpp"
+#include "cli/context.hpp"
+#include "cli/listing.hpp"
+
+namespace compose::cli {
+namespace {
+
+struct Options {
+  bool all = false;
+  bool quiet = false;
+  bool services = false;
+  bool no_trunc = false;
+  bool orphans = true;
+  std::string format;
+  Strings filters;
+  Strings statuses;
+};
+
+constexpr std::string_view kStatuses[] = {"paused", "restarting", "removing", "running", "dead", "created", "exited"};
+
+/// --filter status=x is another way to write --status x.
+Result<Strings> wanted_statuses(const Options& options) {
+  Strings statuses = options.statuses;
+  for (const std::string& filter : options.filters) {
+    const std::size_t equals = filter.find('=');
+    const std::string key = filter.substr(0, equals);
+    if (equals == std::string::npos)
+      return make_error(Errc::invalid, "arguments to --filter should be in form KEY=VAL");
+    if (key != "status") return make_error(Errc::invalid, "unknown filter {}: only status=STATE is supported", key);
+    statuses.push_back(filter.substr(equals + 1));
+  }
+  for (const std::string& status : statuses)
+    if (std::find(std::begin(kStatuses), std::end(kStatuses), status) == std::end(kStatuses))
+      return make_error(Errc::invalid, "unknown status \"{}\" ({})", status,
+                        "paused, restarting, removing, running, dead, created, exited");
+  return statuses;
+}
+
+std::string services_text(const std::vector<state::ContainerRecord>& containers) {
+  Strings names;
+  for (const auto& container : containers)
+    if (std::find(names.begin(), names.end(), container.service) == names.end()) names.push_back(container.service);
+  std::string text;
+  for (const std::string& name : names) text += name + "\n";
+  return text;
+}
+
+Result<int> list(Context& context, const Options& options, const Strings& services) {
+  TRY_ASSIGN(const Strings statuses, wanted_statuses(options));
+  TRY_ASSIGN(const ProjectScope scope, context.scope({.name_is_enough = true}));
+  Context::Select select{.services = services, .one_off = options.all};
+  TRY_ASSIGN(auto containers, context.containers(scope, select));
+  std::erase_if(containers, [&](const state::ContainerRecord& container) {
+    if (!options.orphans && scope.project && !scope.project->services.contains(container.service)) return true;
+    if (!statuses.empty()) return std::find(statuses.begin(), statuses.end(), container.status()) == statuses.end();
+    return !options.all && container.phase != state::Phase::running && !container.restarting;
+  });
+  std::sort(containers.begin(), containers.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  if (options.services) {
+    TRY(print(services_text(containers)));
+    return 0;
+  }
+  if (options.quiet) {
+    std::string ids;
+    for (const auto& container : containers) ids += container.id + "\n";
+    TRY(print(ids));
+    return 0;
+  }
+  const WallTime now = std::chrono::system_clock::now();
+  std::vector<nlohmann::ordered_json> rows;
+  for (const auto& container : containers) rows.push_back(container_row(container, now, options.no_trunc));
+  const Listing listing{{{"NAME", "Name"},
+                         {"IMAGE", "Image"},
+                         {"COMMAND", "Command"},
+                         {"SERVICE", "Service"},
+                         {"CREATED", "RunningFor"},
+                         {"STATUS", "Status"},
+                         {"PORTS", "Ports"}},
+                        {{"CONTAINER ID", "ID"}, {"CREATED AT", "CreatedAt"}, {"LOCAL VOLUMES", "LocalVolumes"}}};
+  TRY_ASSIGN(const std::string text, render_listing(listing, options.format == "pretty" ? "" : options.format, rows));
+  TRY(print(text));
+  return 0;
+}
+
+}  // namespace
+
+Command ps_command() {
+  auto options = std::make_shared<Options>();
+  Command command{.name = "ps", .usage = "[OPTIONS] [SERVICE...]", .summary = "List containers"};
+  command.flags = {{"all", 'a', &options->all, "Also stopped containers and those made by run"},
+                   {"filter", 0, &options->filters, "Only those that match: status=STATE", "FILTER"},
+                   {"format", 0, &options->format, "table, json or a Go template", "FORMAT"},
+                   {"no-trunc", 0, &options->no_trunc, "Whole commands and ids"},
+                   {"orphans", 0, &options->orphans, "Include services the files do not have"},
+                   {"quiet", 'q', &options->quiet, "Only ids"},
+                   {"services", 0, &options->services, "Only names of services"},
+                   {"status", 0, &options->statuses,
+                    "Only those in a state: paused, restarting, removing, running, dead, created, exited", "STATE"}};
+  command.complete = Complete::services;
+  command.run = [options](Context& context, const Strings& services) { return list(context, *options, services); };
+  return command;
+}
+
+}  // namespace compose::cli

@@ -1,0 +1,137 @@
+#include "cli/program.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <exception>
+
+#include "base/strings.hpp"
+#include "cli/commands.hpp"
+#include "cli/context.hpp"
+#include "cli/help.hpp"
+#include "cli/version.hpp"
+#include "sys/file.hpp"
+
+namespace compose::cli {
+namespace {
+
+constexpr int kFailure = 1;
+
+std::string program_name(const char* argv0) {
+  const std::string path = argv0 == nullptr ? "compose" : argv0;
+  const std::string name = path.substr(path.find_last_of('/') + 1);
+  return name == "docker-compose" ? name : "compose";
+}
+
+void complain(std::string_view text) { static_cast<void>(sys::write_all(STDERR_FILENO, text).ok()); }
+
+int usage_failure(const std::string& message, const std::string& hint) {
+  complain(fmt::format("{}\nSee '{} --help'.\n", message, hint));
+  return kFailure;
+}
+
+/// The command's flags and those global ones whose name it does not use itself; a letter it uses is left out.
+std::vector<Flag> with_globals(const Command& command, GlobalOptions& options) {
+  std::vector<Flag> all = command.flags;
+  for (Flag flag : global_flags(options)) {
+    const bool taken =
+        std::any_of(command.flags.begin(), command.flags.end(), [&](const Flag& own) { return own.name == flag.name; });
+    if (taken) continue;
+    if (std::any_of(command.flags.begin(), command.flags.end(),
+                    [&](const Flag& own) { return flag.letter != 0 && own.letter == flag.letter; }))
+      flag.letter = 0;
+    all.push_back(flag);
+  }
+  return all;
+}
+
+int unknown_command(const std::string& program, const std::string& word) {
+  Strings names;
+  for (const Entry& entry : entries())
+    if (!entry.hidden) names.emplace_back(entry.name);
+  std::string message = fmt::format("unknown command: \"{} {}\"", program, word);
+  if (const auto guess = nearest(word, names)) message += fmt::format(" (did you mean \"{}\"?)", *guess);
+  return usage_failure(message, program);
+}
+
+std::string count_message(const std::string& program, const Command& command) {
+  const std::string name = fmt::format("{} {}", program, command.name);
+  if (command.max_args == 0) return fmt::format("\"{}\" accepts no arguments", name);
+  if (command.min_args == command.max_args)
+    return fmt::format("\"{}\" requires exactly {} argument{}", name, command.min_args,
+                       command.min_args == 1 ? "" : "s");
+  if (command.max_args == SIZE_MAX)
+    return fmt::format("\"{}\" requires at least {} argument{}", name, command.min_args,
+                       command.min_args == 1 ? "" : "s");
+  return fmt::format("\"{}\" requires {} to {} arguments", name, command.min_args, command.max_args);
+}
+
+int run_command(const Entry& entry, const Strings& words, GlobalOptions options, const std::string& program) {
+  const Command command = entry.make();
+  const std::vector<Flag> flags = with_globals(command, options);
+  const auto outcome = parse_flags(flags, words, command.interspersed);
+  const std::string hint = fmt::format("{} {}", program, command.name);
+  if (const auto* error = std::get_if<UsageError>(&outcome)) return usage_failure(error->message, hint);
+  const Parsed& parsed = std::get<Parsed>(outcome);
+  if (options.help) {
+    const std::vector<Flag> global{flags.begin() + static_cast<std::ptrdiff_t>(command.flags.size()), flags.end()};
+    return print(command_help(program, command, global)) ? 0 : kFailure;
+  }
+  if (parsed.arguments.size() < command.min_args || parsed.arguments.size() > command.max_args)
+    return usage_failure(count_message(program, command), hint);
+  if (const auto applied = apply_environment(options); !applied)
+    return usage_failure(applied.error().message(), program);
+  if (const auto possible = make_progress({options.progress_mode, options.ansi_mode}); !possible)
+    return usage_failure(possible.error().message(), program);
+  for (const Flag* flag : parsed.given)
+    if (!flag->deprecated.empty()) complain(fmt::format("warning: --{}: {}\n", flag->name, flag->deprecated));
+
+  Context context{std::move(options), program};
+  const auto result = command.run(context, parsed.arguments);
+  if (result) return *result;
+  if (!result.error().message().empty()) context.progress().failure(result.error().message());
+  return result.error().code() == Errc::cancelled ? 128 + SIGINT : kFailure;
+}
+
+int run_arguments(const Strings& arguments, const std::string& program) {
+  GlobalOptions options;
+  std::vector<Flag> flags = global_flags(options);
+  flags.push_back({"version", 'v', &options.version, "Show the version", {}, true});
+  const auto outcome = parse_flags(flags, arguments, false);
+  if (const auto* error = std::get_if<UsageError>(&outcome)) return usage_failure(error->message, program);
+  Strings words = std::get<Parsed>(outcome).arguments;
+  const std::vector<Flag> global{flags.begin(), flags.end() - 1};
+  if (options.version) return print(version_line()) ? 0 : kFailure;
+  if (!words.empty() && words[0] == "help") {  // "compose help up"
+    words.erase(words.begin());
+    options.help = true;
+  }
+  if (words.empty()) return print(root_help(program, global)) ? 0 : kFailure;
+
+  const Found found = find_entry(words);
+  if (found.entry == nullptr) return unknown_command(program, words[0]);
+  if (found.entry->make == nullptr) {
+    if (words.size() > found.words && !words[found.words].starts_with('-'))
+      return unknown_command(fmt::format("{} {}", program, found.entry->name), words[found.words]);
+    return print(group_help(program, *found.entry, global)) ? 0 : kFailure;
+  }
+  words.erase(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(found.words));
+  if (options.help) words = {"--help"};
+  options.help = false;
+  return run_command(*found.entry, words, std::move(options), program);
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv) {
+  ::signal(SIGPIPE, SIG_IGN);  // a closed pipe ends a write, not the program in the middle of its work
+  try {
+    return run_arguments(Strings(argv + std::min(argc, 1), argv + argc), program_name(argc > 0 ? argv[0] : nullptr));
+  } catch (const std::exception& error) {
+    complain(fmt::format("compose: internal error (please report it): {}\n", error.what()));
+    return kFailure;
+  }
+}
+
+}  // namespace compose::cli

@@ -1,0 +1,122 @@
+#include "cli/session.hpp"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+namespace compose::cli {
+
+Result<Signals> Signals::take(std::initializer_list<int> signals) {
+  sigset_t wanted;
+  ::sigemptyset(&wanted);
+  for (const int one : signals) ::sigaddset(&wanted, one);
+  sigset_t previous;
+  if (::pthread_sigmask(SIG_BLOCK, &wanted, &previous) != 0) return os_error("blocking signals");
+  UniqueFd fd{::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK)};
+  if (!fd.valid()) return os_error("making a signal descriptor");
+  return Signals{std::move(fd), previous};
+}
+
+Signals::~Signals() {
+  if (!fd_.valid()) return;  // moved from
+  while (next() != 0) {      // one that came meanwhile has been heard: it must not kill us when it is unblocked
+  }
+  ::pthread_sigmask(SIG_SETMASK, &previous_, nullptr);
+}
+
+int Signals::next() {
+  signalfd_siginfo info{};
+  return ::read(fd_.get(), &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
+}
+
+namespace {
+
+ProgressEvent::Status status_of(const std::string& word) {
+  if (word == "done") return ProgressEvent::Status::done;
+  if (word == "warning") return ProgressEvent::Status::warning;
+  if (word == "error") return ProgressEvent::Status::error;
+  return ProgressEvent::Status::working;
+}
+
+Result<supervisor::Outcome> converse(Context& context, supervisor::Client& client, const Request& how) {
+  TRY_ASSIGN(Signals signals, Signals::take({SIGINT, SIGTERM}));
+  bool cancelled = false;
+  while (true) {
+    while (true) {
+      TRY_ASSIGN(const std::optional<nlohmann::json> event, next_event(client));
+      if (!event) break;
+      if (event->value("event", "") == "result") {
+        supervisor::Outcome outcome = supervisor::Client::outcome(*event);
+        if (cancelled && !outcome.ok) return Error{Errc::cancelled, "canceled"};
+        return outcome;
+      }
+      const bool step = event->value("event", "") == "progress";
+      if (step && how.on_step) how.on_step();
+      if (!(step && !how.show_progress) && !show_event(context, *event) && how.on_event) how.on_event(*event);
+    }
+    if (const int signal = signals.next(); signal != 0) {
+      if (cancelled) return Error{Errc::cancelled, "canceled"};
+      cancelled = true;
+      TRY(client.cancel());
+      continue;
+    }
+    TRY(wait_readable(client.fd(), signals.fd()));
+  }
+}
+
+}  // namespace
+
+Result<void> wait_readable(int first, int second) {
+  pollfd polled[] = {{first, POLLIN, 0}, {second, POLLIN, 0}};
+  if (::poll(polled, 2, -1) < 0 && errno != EINTR) return os_error("waiting for the supervisor");
+  return {};
+}
+
+Result<std::optional<nlohmann::json>> next_event(supervisor::Client& client) {
+  auto event = client.receive();
+  // "cancelled" is kept for what the user did.
+  if (!event && event.error().code() == Errc::cancelled) return Error{Errc::failed, event.error().message()};
+  return event;
+}
+
+bool show_event(Context& context, const nlohmann::json& event) {
+  const std::string kind = event.value("event", "");
+  if (kind == "warning") {
+    const std::string text = event.value("text", "");
+    const bool orphans = text.starts_with("found orphan");
+    if (!orphans || !environment_bool("COMPOSE_IGNORE_ORPHANS")) context.warn(text);
+    return true;
+  }
+  if (kind != "progress") return false;
+  ProgressEvent shown;
+  shown.kind = event.value("kind", "");
+  shown.name = event.value("name", "");
+  shown.text = event.value("text", "");
+  shown.status = status_of(event.value("status", ""));
+  shown.details = event.value("details", "");
+  context.progress().event(shown);
+  return true;
+}
+
+Error outcome_error(const supervisor::Outcome& outcome) {
+  std::string message = outcome.position.empty() ? outcome.error : outcome.position + ": " + outcome.error;
+  return Error{Errc::failed, std::move(message)};
+}
+
+Result<supervisor::Outcome> ask(Context& context, const std::string& project, const nlohmann::json& request,
+                                const Request& how) {
+  context.trace(fmt::format("asking the supervisor of \"{}\": {}", project, request.value("op", "")));
+  TRY_ASSIGN(supervisor::Client client,
+             supervisor::Client::connect(context.paths(), project, supervisor::Spawn::if_absent));
+  TRY(client.send(request));
+  if (how.show_progress) context.progress().begin(how.operation);
+  auto outcome = converse(context, client, how);
+  if (how.show_progress) context.progress().end();
+  if (outcome && !outcome->ok) return outcome_error(*outcome);
+  return outcome;
+}
+
+}  // namespace compose::cli
