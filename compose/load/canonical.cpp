@@ -29,6 +29,12 @@ Value mapping_from(const Value& from) {
   return value;
 }
 
+// What a short form implies without writing it.
+Value implied(Value value, Session& session) {
+  session.traces.add(value, "short form", "implied");
+  return value;
+}
+
 void single_to_list(Value& value, const Path&, Session&) {
   if (!value.is_string()) return;
   Value list = Value::sequence(value.place);
@@ -99,8 +105,10 @@ void depends_on(Value& value, const Path& path, Session& session) {
     }
     if (!entry.value.is_mapping()) continue;
     Mapping& dependency = entry.value.entries();
-    if (!dependency.contains("condition")) dependency.set("condition", text("service_started", entry.value));
-    if (!dependency.contains("required")) dependency.set("required", boolean(true, entry.value));
+    if (!dependency.contains("condition")) {
+      dependency.set("condition", implied(text("service_started", entry.value), session));
+    }
+    if (!dependency.contains("required")) dependency.set("required", implied(boolean(true, entry.value), session));
   }
 }
 
@@ -114,7 +122,7 @@ void env_file(Value& value, const Path& path, Session& session) {
       item = std::move(mapping);
     }
     if (item.is_mapping() && !item.entries().contains("required")) {
-      item.entries().set("required", boolean(true, item));
+      item.entries().set("required", implied(boolean(true, item), session));
     }
   }
 }
@@ -139,7 +147,7 @@ void mount(Value& value, const Path& path, Session& session) {
   }
   Value out = mapping_from(value);
   Mapping& entries = out.entries();
-  entries.set("type", text(spec.type, value));
+  entries.set("type", implied(text(spec.type, value), session));
   if (!spec.source.empty()) entries.set("source", text(spec.source, value));
   entries.set("target", text(clean_path(spec.target), value));
   if (spec.read_only) entries.set("read_only", boolean(true, value));
@@ -147,7 +155,7 @@ void mount(Value& value, const Path& path, Session& session) {
     Value bind = mapping_from(value);
     if (!spec.propagation.empty()) bind.entries().set("propagation", text(spec.propagation, value));
     if (!spec.selinux.empty()) bind.entries().set("selinux", text(spec.selinux, value));
-    if (spec.type == "bind") bind.entries().set("create_host_path", boolean(true, value));
+    if (spec.type == "bind") bind.entries().set("create_host_path", implied(boolean(true, value), session));
     entries.set("bind", std::move(bind));
   }
   if (spec.type == "volume" || spec.nocopy) {
@@ -169,20 +177,22 @@ void device(Value& value, const Path& path, Session& session) {
   const bool has_target = parts.size() > 1 && !parts[1].empty();
   out.entries().set("source", text(parts[0], value));
   out.entries().set("target", text(has_target ? parts[1] : parts[0], value));
-  out.entries().set("permissions", text(parts.size() > 2 ? parts[2] : "rwm", value));
+  out.entries().set("permissions", parts.size() > 2 ? text(parts[2], value) : implied(text("rwm", value), session));
   value = std::move(out);
 }
 
-Value port_mapping(const PortSpec& port, const Value& from) {
+Value port_mapping(const PortSpec& port, const Value& from, Session& session) {
   Value out = mapping_from(from);
   Mapping& entries = out.entries();
-  entries.set("mode", text("ingress", from));
+  entries.set("mode", implied(text("ingress", from), session));
   if (!port.host_ip.empty()) entries.set("host_ip", text(port.host_ip, from));
   Value target = Value::integer(port.target, from.place);
   target.trace = from.trace;
   entries.set("target", std::move(target));
   if (!port.published.empty()) entries.set("published", text(port.published, from));
-  entries.set("protocol", text(port.protocol, from));
+  const bool written = !from.is_integer() && from.as_string().find('/') != std::string::npos;
+  Value protocol = text(port.protocol, from);
+  entries.set("protocol", written ? std::move(protocol) : implied(std::move(protocol), session));
   return out;
 }
 
@@ -208,7 +218,7 @@ void ports(Value& value, const Path& path, Session& session) {
       out.push_back(std::move(item));
       continue;
     }
-    for (const PortSpec& port : specs.ports) out.push_back(port_mapping(port, item));
+    for (const PortSpec& port : specs.ports) out.push_back(port_mapping(port, item, session));
   }
   value.items() = std::move(out);
 }

@@ -132,7 +132,7 @@ class Parser {
     // At the end of the text a name without a line break is no statement, as in Docker Compose.
     if (bare) {
       if (end < text_.size()) {
-        if (const Variable* variable = lookup_(key)) out_.set(key, *variable);
+        if (const Variable* variable = lookup_(key)) out_.set(key, {variable->value, variable->origin, where});
       }
       advance_to(end);
       return;

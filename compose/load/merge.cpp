@@ -197,7 +197,7 @@ class Merger {
     value = std::move(mapping);
   }
 
-  static void list_to_mapping(Value& value, bool dependencies) {
+  void list_to_mapping(Value& value, bool dependencies) {
     if (!value.is_sequence()) return;
     Value mapping = Value::mapping(value.place);
     for (Value& item : value.items()) {
@@ -205,8 +205,12 @@ class Merger {
       Value entry{Value::Data{}, item.place};
       if (dependencies) {
         entry = Value::mapping(item.place);
-        entry.entries().set("condition", Value::string("service_started", item.place));
-        entry.entries().set("required", Value::boolean(true, item.place));
+        for (auto& [key, implied] : {std::pair{"condition", Value::string("service_started", item.place)},
+                                     std::pair{"required", Value::boolean(true, item.place)}}) {
+          Value copy = implied;
+          session_.traces.add(copy, "short form", "implied");
+          entry.entries().set(key, std::move(copy));
+        }
       }
       mapping.entries().add(item.as_string(), item.place, std::move(entry));
     }

@@ -221,10 +221,11 @@ class Shaper {
     return value.is_sequence() || value.is_null();
   }
 
-  static bool test(Value& value) {
+  bool test(Value& value) {
     if (!value.is_string()) return texts(value);
     Value shell = Value::string("CMD-SHELL", value.place);
     shell.trace = value.trace;
+    session_.traces.add(shell, "short form", "implied");
     Value list = Value::sequence(value.place);
     list.items().push_back(std::move(shell));
     list.items().push_back(std::move(value));
