@@ -163,7 +163,7 @@ Result<ExecProcess::Outcome> ExecProcess::wait_started() {
   Outcome outcome;
   bool about_to_exec = false;
   for (;;) {
-    TRY_ASSIGN(sys::Message message, sys::receive_message(sync.get()));
+    TRY_ASSIGN(sys::Message message, sync::receive(sync.get()));
     if (message.data.empty()) break;
     if (message.data[0] == sync::kExec) about_to_exec = true;
     if (message.data[0] == sync::kTerminal && message.fds.size() == 1) outcome.terminal = std::move(message.fds[0]);

@@ -132,7 +132,7 @@ Result<void> Child::join_namespaces() {
 Result<void> Child::wait_for_go() {
   if (gone_) return {};
   gone_ = true;
-  TRY_ASSIGN(const sys::Message message, sys::receive_message(sync_));
+  TRY_ASSIGN(const sys::Message message, sync::receive(sync_));
   if (message.data.empty() || message.data[0] != sync::kGo) {
     return make_error(Errc::cancelled, "the runtime gave up");
   }
@@ -220,7 +220,7 @@ Result<void> Child::set_up_network() {
 Result<void> Child::enter_root() {
   if (!plan_.prestart.empty() || !plan_.create_runtime.empty()) {
     TRY(sys::send_message(sync_, std::string(1, sync::kHooks)));
-    TRY_ASSIGN(const sys::Message message, sys::receive_message(sync_));
+    TRY_ASSIGN(const sys::Message message, sync::receive(sync_));
     if (message.data.empty() || message.data[0] != sync::kContinue) {
       return make_error(Errc::cancelled, "the runtime gave up");
     }
@@ -237,7 +237,7 @@ Result<void> Child::enter_root() {
 Result<void> Child::before_drop() {
   if (options_.hold) {
     TRY(sys::send_message(sync_, std::string(1, sync::kReady)));
-    TRY_ASSIGN(const sys::Message message, sys::receive_message(sync_));
+    TRY_ASSIGN(const sys::Message message, sync::receive(sync_));
     if (message.data.empty()) return make_error(Errc::cancelled, "the runtime gave up");
   }
   if (options_.start_listener >= 0) {

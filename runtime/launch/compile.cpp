@@ -126,7 +126,7 @@ Result<void> compile_cgroup(const CompileRequest& request, const HostFacts& fact
   std::string path = request.spec.linux_.cgroups_path;
   if (path.empty()) path = "/compose-runtime/" + request.container_id;
   // The specification lets the runtime choose what a relative path is relative to: the top.
-  if (!path.starts_with('/')) path.insert(0, "/");
+  if (!path.starts_with('/')) path = "/" + path;
   const spec::Resources resources = request.spec.linux_.resources.value_or(spec::Resources{});
   if (!facts.cgroup_writable) return {};
   TRY_ASSIGN(plan.cgroup, cgroup::compile(resources, clean_path(path), facts.cgroups));

@@ -161,7 +161,7 @@ Result<std::optional<Notice>> Launch::receive(bool wait) {
       pollfd poll{s.sync.get(), POLLIN, 0};
       if (::poll(&poll, 1, 0) == 0) return std::optional<Notice>{};
     }
-    TRY_ASSIGN(sys::Message message, sys::receive_message(s.sync.get()));
+    TRY_ASSIGN(sys::Message message, sync::receive(s.sync.get()));
     std::optional<Notice> notice{std::in_place};
     if (message.data.empty()) {
       notice->kind = s.about_to_exec ? Notice::Kind::running : Notice::Kind::failed;

@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 
 #include "runtime/launch/codec.hpp"
-#include "sys/message.hpp"
 
 namespace compose::runtime::launch {
 namespace {
@@ -17,7 +16,15 @@ void failure_fields(A& a, T& v) {
 
 namespace sync {
 
-std::string encode(const Failure& failure) {
+Result<sys::Message> receive(int socket, std::size_t limit) {
+  auto message = sys::receive_message(socket, limit);
+  if (!message && message.error().sys_errno() == ECONNRESET) return sys::receive_message(socket, limit);
+  return message;
+}
+
+std::string encode(const Failure& original) {
+  Failure failure = original;
+  if (failure.message.size() > 8192) failure.message.resize(8192);
   codec::Encoder encoder;
   failure_fields(encoder, failure);
   return kFailed + std::move(encoder).take();
@@ -37,7 +44,7 @@ Result<void> start_created(const std::string& start_socket, int& exit_code) {
   TRY_ASSIGN(const UniqueFd socket, sys::connect_unix(start_socket, SOCK_SEQPACKET));
   bool about_to_exec = false;
   for (;;) {
-    TRY_ASSIGN(const sys::Message message, sys::receive_message(socket.get()));
+    TRY_ASSIGN(const sys::Message message, sync::receive(socket.get()));
     if (message.data.empty()) break;
     if (message.data[0] == sync::kExec) about_to_exec = true;
     if (message.data[0] == sync::kFailed) {

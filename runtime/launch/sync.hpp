@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "runtime/launch/launch.hpp"
+#include "sys/message.hpp"
 
 namespace compose::runtime::launch::sync {
 
@@ -18,6 +19,10 @@ inline constexpr char kListener = 'L';  ///< child: + the seccomp listener
 inline constexpr char kReady = 'R';     ///< child: waits for start
 inline constexpr char kExec = 'X';      ///< child: the next thing is execve; the end of the stream means it worked
 inline constexpr char kFailed = 'F';    ///< child: Failure
+
+/// sys::receive_message for a peer that may leave with a message of ours unread: the kernel then reports ECONNRESET
+/// once, ahead of what the peer had still sent.
+Result<sys::Message> receive(int socket, std::size_t limit = 16384);
 
 std::string encode(const Failure& failure);
 Failure decode_failure(std::string_view message);

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "runtime/launch/sync.hpp"
 #include "runtime/monitor/wire.hpp"
 #include "runtime/security/own_program.hpp"
 #include "sys/file.hpp"
@@ -77,7 +78,7 @@ Result<std::optional<Event>> Client::receive() {
     if (s.over) return std::optional<Event>{};
     pollfd poll{s.socket.get(), POLLIN, 0};
     if (retry_eintr([&] { return ::poll(&poll, 1, 0); }) == 0) return std::optional<Event>{};
-    auto message = sys::receive_message(s.socket.get(), wire::kMaxMessage);
+    auto message = launch::sync::receive(s.socket.get(), wire::kMaxMessage);
     if (!message || message->data.empty()) {
       s.over = true;
       s.reap();

@@ -19,6 +19,7 @@
 
 #include "runtime/launch/hooks.hpp"
 #include "runtime/launch/launch.hpp"
+#include "runtime/launch/sync.hpp"
 #include "runtime/monitor/files.hpp"
 #include "runtime/monitor/log_writer.hpp"
 #include "runtime/monitor/request.hpp"
@@ -456,7 +457,7 @@ void Monitor::on_peer(std::list<Peer>::iterator peer, std::uint32_t events) {
     update_streams();
   }
   if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
-  auto message = sys::receive_message(peer->socket.get(), wire::kMaxMessage);
+  auto message = launch::sync::receive(peer->socket.get(), wire::kMaxMessage);
   if (!message || message->data.empty()) return drop_peer(peer);
   on_message(*peer, message->data);
 }

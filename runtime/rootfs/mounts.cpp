@@ -147,7 +147,9 @@ Result<void> StepRunner::filesystem(const RootStep& step) {
   if (step.type == "tmpfs" && step.data.find("mode=") == std::string::npos) {
     // Without a mode of its own a tmpfs takes the one of the directory it covers, as under Docker.
     struct stat covered{};
-    if (::fstat(target.get(), &covered) == 0) ::fchmodat(mount.get(), ".", covered.st_mode & 07777, 0);
+    if (::fstat(target.get(), &covered) == 0 && ::fchmodat(mount.get(), ".", covered.st_mode & 07777, 0) != 0) {
+      return os_error("set the mode");
+    }
   }
   if (step.copy_up) TRY(copy_directory(target.get(), mount.get()));
   if (late != 0) TRY(set_mount_attributes(mount.get(), late, 0, false));

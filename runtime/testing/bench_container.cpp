@@ -103,12 +103,9 @@ spec::Spec default_spec(std::vector<std::string> args) {
 
 spec::Seccomp default_seccomp() {
   spec::Seccomp seccomp;
-  seccomp.default_action = "SCMP_ACT_ERRNO";
-  seccomp.default_errno_ret = 1;
-  seccomp.architectures = {"SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"};
-  spec::SeccompRule denied_here;  // the profile's shape from its other end: enough for what the tests ask
   seccomp.default_action = "SCMP_ACT_ALLOW";
-  seccomp.default_errno_ret.reset();
+  seccomp.architectures = {"SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"};
+  spec::SeccompRule denied_here;
   denied_here.action = "SCMP_ACT_ERRNO";
   denied_here.errno_ret = 1;
   denied_here.names = {"unshare",     "mount",       "umount2",     "keyctl",           "add_key",
@@ -148,11 +145,11 @@ monitor::Event next_event(monitor::Client& client) {
 void Bench::SetUp() {
   if (const std::string reason = why_not(); !reason.empty()) GTEST_SKIP() << reason;
   make_root(folder / "bundle/rootfs");
-  for (const char* name : {"run", "state"}) ASSERT_TRUE(sys::make_directories(folder / name).ok());
   spec = default_spec({"/bin/true"});
   request.container_id = random_id();
   request.project = "test";
-  request.run_dir = folder / "run";
+  request.run_dir = folder / ("run/" + request.container_id);
+  for (const std::string& name : {request.run_dir, folder / "state"}) ASSERT_TRUE(sys::make_directories(name).ok());
   request.state_dir = folder / "state";
   request.log_path = folder / "state/log";
   spec.linux_.cgroups_path = "/compose-test-" + std::to_string(::getpid()) + "/" + request.container_id;

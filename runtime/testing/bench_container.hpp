@@ -35,7 +35,7 @@ void make_root(const std::string& path);
 
 /// Docker's default container around `args`: namespaces, mounts, capabilities, masked paths; root.path = "rootfs".
 spec::Spec default_spec(std::vector<std::string> args);
-/// Docker's default seccomp profile as the composer would put it into config.json (x86-64, default capabilities).
+/// A filter that refuses what Docker's default profile refuses and the tests ask for.
 spec::Seccomp default_seccomp();
 
 /// The next event of a client, waiting at most 20 s.
