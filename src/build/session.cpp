@@ -1,5 +1,6 @@
 #include "build/session.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -36,6 +37,22 @@ std::string rfc3339(std::int64_t seconds) {
   ::gmtime_r(&time, &parts);
   char text[32];
   return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+/// Nothing in a reproducible layer is newer than SOURCE_DATE_EPOCH.
+Result<void> clamp_times(const std::string& folder, std::int64_t epoch) {
+  TRY_ASSIGN(const std::vector<std::string> names, sys::list_directory(folder));
+  for (const std::string& name : names) {
+    const std::string path = folder + "/" + name;
+    struct stat status{};
+    if (::lstat(path.c_str(), &status) != 0) return os_error("stat \"{}\"", path);
+    if (S_ISDIR(status.st_mode)) TRY(clamp_times(path, epoch));
+    if (status.st_mtime <= epoch) continue;
+    const timespec times[2] = {{epoch, 0}, {epoch, 0}};
+    if (::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
+      return os_error("set the time of \"{}\"", path);
+  }
+  return {};
 }
 
 /// An error of a step, at its line unless it has one already.
@@ -247,17 +264,17 @@ void Session::add_history(StageState& state, const std::string& created_by, bool
   state.config.history.push_back({state.created, created_by, "", kHistoryComment, empty});
 }
 
+std::optional<std::int64_t> Session::epoch() const {
+  const auto it = build_args_.find("SOURCE_DATE_EPOCH");
+  return it == build_args_.end() ? std::nullopt : parse_signed(it->second);
+}
+
 std::string Session::timestamp() const {
-  const auto epoch = build_args_.find("SOURCE_DATE_EPOCH");
-  const std::optional<std::int64_t> seconds = epoch == build_args_.end() ? std::nullopt : parse_signed(epoch->second);
+  const std::optional<std::int64_t> seconds = epoch();
   return seconds ? rfc3339(*seconds) : image::now_rfc3339();
 }
 
-timespec Session::file_time() const {
-  const auto epoch = build_args_.find("SOURCE_DATE_EPOCH");
-  const std::optional<std::int64_t> seconds = epoch == build_args_.end() ? std::nullopt : parse_signed(epoch->second);
-  return {seconds.value_or(::time(nullptr)), 0};
-}
+timespec Session::file_time() const { return {epoch().value_or(::time(nullptr)), 0}; }
 
 Result<void> Session::file_step(StageRun& run, const FileStep& step) {
   const auto cached = [&]() -> Result<bool> {
@@ -305,6 +322,7 @@ Result<StepResult> Session::seal(StageRun& run, const std::string& folder) {
   TRY_ASSIGN(const std::vector<std::string> names, sys::list_directory(diff));
   result.empty = names.empty();
   if (result.empty) return result;
+  if (const std::optional<std::int64_t> newest = epoch()) TRY(clamp_times(diff, *newest));
   Sha256 hash;
   TRY_ASSIGN(const image::TarSummary summary, image::write_canonical_tar(diff, [&](std::string_view bytes) {
                hash.update(bytes.data(), bytes.size());

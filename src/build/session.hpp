@@ -94,7 +94,9 @@ class Session {
   std::string step_name(StageRun& run, const Instruction& item);
   void report(BuildEvent event) const;
   void add_history(StageState& state, const std::string& created_by, bool empty) const;
-  /// SOURCE_DATE_EPOCH where it is set, else now.
+  /// SOURCE_DATE_EPOCH of the build's args: seconds since 1970.
+  std::optional<std::int64_t> epoch() const;
+  /// That, else now.
   std::string timestamp() const;
   timespec file_time() const;
 
