@@ -78,9 +78,8 @@ TEST_F(ContainerTest, MasksAndProtectsKernelFiles) {
 }
 
 TEST_F(ContainerTest, HasTheDefaultDevicesAndNoOthers) {
-  EXPECT_EQ(
-      output_of("ls /dev | grep -v core | tr '\\n' ' '; readlink /dev/stderr; stat -c %a:%t:%T /dev/null"),
-      "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero /proc/self/fd/2\n666:1:3\n");
+  EXPECT_EQ(output_of("ls /dev | grep -v core | tr '\\n' ' '; readlink /dev/stderr; stat -c %a:%t:%T /dev/null"),
+            "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero /proc/self/fd/2\n666:1:3\n");
 }
 
 TEST_F(ContainerTest, DeniesDevicesThatAreNotAllowed) {

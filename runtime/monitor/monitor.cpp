@@ -105,6 +105,7 @@ class Monitor {
   Peer* supervisor();
   void supervisor_gone();
   void write_input();
+  void resize(std::uint16_t rows, std::uint16_t columns);
 
   Event event(Event::Kind kind) const;
 
@@ -115,6 +116,7 @@ class Monitor {
   std::optional<launch::Launch> launch_;
   std::array<Stream, 2> streams_;
   UniqueFd terminal_;  ///< for resizing; its reading end is streams_[0]
+  winsize size_{};
   UniqueFd input_;
   std::string input_queue_;
   bool input_ends_ = false;
@@ -275,6 +277,7 @@ void Monitor::on_notice(launch::Notice notice) {
     case launch::Notice::Kind::terminal:
       ::fcntl(notice.terminal.get(), F_SETFL, O_RDWR | O_NONBLOCK);
       terminal_.reset(::fcntl(notice.terminal.get(), F_DUPFD_CLOEXEC, 3));
+      if (size_.ws_row != 0) ::ioctl(terminal_.get(), TIOCSWINSZ, &size_);
       streams_[0].fd = std::move(notice.terminal);
       watch(streams_[0].fd.get(), EPOLLIN);
       break;
@@ -484,11 +487,7 @@ void Monitor::on_message(Peer& peer, std::string_view message) {
       if (pid_ != 0) (void)sys::send_signal(pidfd_.get(), SIGKILL);
       break;
     case wire::kResize:
-      if (numbers && terminal_.valid()) {
-        const winsize size{static_cast<unsigned short>(numbers->first), static_cast<unsigned short>(numbers->second), 0,
-                           0};
-        ::ioctl(terminal_.get(), TIOCSWINSZ, &size);
-      }
+      if (numbers) resize(static_cast<std::uint16_t>(numbers->first), static_cast<std::uint16_t>(numbers->second));
       break;
     case wire::kGoodbye:
       goodbye_ = true;
@@ -510,6 +509,11 @@ void Monitor::on_message(Peer& peer, std::string_view message) {
     default:
       break;
   }
+}
+
+void Monitor::resize(std::uint16_t rows, std::uint16_t columns) {
+  size_ = {rows, columns, 0, 0};  // kept for a terminal that is yet to come
+  if (terminal_.valid()) ::ioctl(terminal_.get(), TIOCSWINSZ, &size_);
 }
 
 void Monitor::write_input() {
