@@ -22,8 +22,8 @@ const Value* at(const Value* value, std::initializer_list<std::string_view> keys
 
 class Checker {
  public:
-  Checker(const Value& project, const Value& disabled, Session& session)
-      : project_{project}, disabled_{disabled}, session_{session} {}
+  Checker(const Value& project, const Value& disabled, const Declared& declared, Session& session)
+      : project_{project}, disabled_{disabled}, declared_{declared}, session_{session} {}
 
   void run() {
     const Path root;
@@ -53,6 +53,11 @@ class Checker {
   }
 
   bool has(std::string_view section, const std::string& name) const {
+    if (section != "services") {
+      const auto names = declared_.names.find(section);
+      if (names != declared_.names.end() && names->second.contains(name)) return true;
+      if (declared_.broken_sections.contains(section)) return true;
+    }
     return at(&project_, {section, name}) != nullptr;
   }
 
@@ -67,7 +72,8 @@ class Checker {
     const Value& service = entry.value;
     const Value* build = service.get("build");
     const Value* provider = service.get("provider");
-    if (build == nullptr && provider == nullptr && service.get("image") == nullptr) {
+    if (build == nullptr && provider == nullptr && service.get("image") == nullptr &&
+        !declared_.incomplete_services.contains(entry.key)) {
       error(entry.key_place, path,
             fmt::format("service \"{}\" has neither an image nor a build context specified", entry.key),
             "add image: or build:");
@@ -141,6 +147,7 @@ class Checker {
                 fmt::format("service {} declares mutually exclusive `network_mode` and `networks`", entry.key),
                 "keep one of them; !reset takes back what an earlier file set");
       d.notes.push_back({networks->place, "networks stands here"});
+      return;
     }
     const Path section(path, "networks");
     for (const Entry& network : networks->entries()) {
@@ -177,6 +184,9 @@ class Checker {
     for (const Entry& dependency : dependencies->entries()) {
       if (has("services", dependency.key)) continue;
       const Value* disabled = disabled_.get(dependency.key);
+      const auto names = declared_.names.find("services");
+      const bool known = names != declared_.names.end() && names->second.contains(dependency.key);
+      if (disabled == nullptr && known) continue;  // it has a mistake of its own
       const Value* required = dependency.value.get("required");
       const bool must = required == nullptr || !required->is_bool() || required->as_bool();
       if (disabled != nullptr && !must) continue;
@@ -207,7 +217,9 @@ class Checker {
     if (test == nullptr || !test->is_sequence() || test->items().empty()) return;
     const std::string* first = test->items().front().if_string();
     if (first == nullptr || *first == "CMD" || *first == "CMD-SHELL" || *first == "NONE") return;
-    error(test->items().front().place, path, "healthcheck.test must start either by \"CMD\", \"CMD-SHELL\" or \"NONE\"",
+    const Path section(path, "healthcheck");
+    error(test->items().front().place, Path(section, "test"),
+          "healthcheck.test must start either by \"CMD\", \"CMD-SHELL\" or \"NONE\"",
           "write the test as a text, or put \"CMD\" first");
   }
 
@@ -250,7 +262,7 @@ class Checker {
       if (old == nullptr || section == nullptr) continue;
       const Value* other = section->get(pair.key);
       if (other != nullptr && other->same_as(*old)) continue;
-      Diagnostic& d = error(old->place, path,
+      Diagnostic& d = error(old->place, Path(path, pair.attribute),
                             fmt::format("can't set distinct values on '{}' and 'deploy.resources.{}.{}'",
                                         pair.attribute, pair.section, pair.key),
                             "give both the same value, or remove one");
@@ -265,7 +277,8 @@ class Checker {
       const std::string* action = text(trigger.get("action"));
       if (action == nullptr || *action == "rebuild" || *action == "restart") continue;
       if (trigger.get("target") != nullptr) continue;
-      error(trigger.place, path, "develop.watch: target is required for non-rebuild actions",
+      const Path section(path, "develop");
+      error(trigger.place, Path(section, "watch"), "develop.watch: target is required for non-rebuild actions",
             "add target: the path in the container");
     }
   }
@@ -373,13 +386,33 @@ class Checker {
 
   const Value& project_;
   const Value& disabled_;
+  const Declared& declared_;
   Session& session_;
 };
 
 }  // namespace
 
-void check_consistency(Value& project, const Value& disabled, Session& session) {
-  Checker(project, disabled, session).run();
+Declared collect_declared(const Value& model) {
+  Declared out;
+  if (!model.is_mapping()) return out;
+  for (const Entry& section : model.entries()) {
+    if (section.value.broken) out.broken_sections.insert(section.key);
+    if (!section.value.is_mapping()) continue;
+    for (const Entry& entry : section.value.entries()) out.names[section.key].insert(entry.key);
+  }
+  const Value* services = model.get("services");
+  if (services == nullptr || !services->is_mapping()) return out;
+  for (const Entry& service : services->entries()) {
+    for (const std::string_view key : {"image", "build", "extends", "provider"}) {
+      const Value* value = service.value.get(key);
+      if (value != nullptr && value->broken) out.incomplete_services.insert(service.key);
+    }
+  }
+  return out;
+}
+
+void check_consistency(const Value& project, const Value& disabled, const Declared& declared, Session& session) {
+  Checker(project, disabled, declared, session).run();
 }
 
 }  // namespace compose::load

@@ -86,21 +86,22 @@ bool ModelLoader::extend_service(Value& services, const std::string& name, const
   Value* service = services.get(name);
   if (service == nullptr || !service->is_mapping()) return service != nullptr;
   if (service->get("extends") == nullptr) return true;
-  Value extends = std::move(*service->get("extends"));
-  service->entries().erase("extends");
-  if (extends.broken) return false;
+  if (service->get("extends")->broken) return false;
+  Value extends = *service->get("extends");
   Value* named = extends.is_mapping() ? extends.get("service") : &extends;
   if (named == nullptr || !named->is_string()) {
     session_.fail(extends, at, fmt::format("extends.{}.service is required", name), "add service: NAME");
+    service->entries().set("extends", std::move(extends));
     return false;
   }
   const std::string wanted = named->as_string();
   const Chain link{chain, path, name};
-  service->entries().set("extends", extends);  // stands again for a cycle to find
-  if (closes_cycle(link, extends, at)) {
-    service->entries().erase("extends");
+  const auto failed = [&] {
+    Value* left = services.get(name)->get("extends");
+    if (left != nullptr) left->broken = true;  // so that later stages know what the service lacks
     return false;
-  }
+  };
+  if (closes_cycle(link, extends, at)) return failed();
   Value* file = extends.is_mapping() ? extends.get("file") : nullptr;
   std::shared_ptr<Base> base;
   const Value* base_resets = &resets;
@@ -108,10 +109,7 @@ bool ModelLoader::extend_service(Value& services, const std::string& name, const
   std::string base_path = path;
   if (file != nullptr && file->is_string()) {
     base = open_base(name, *file, at, scope);
-    if (base == nullptr) {
-      service->entries().erase("extends");
-      return false;
-    }
+    if (base == nullptr) return failed();
     base_resets = base->resets.get("services") == nullptr ? &base->resets : base->resets.get("services");
     base_services = &base->services;
     base_path = base->path;
@@ -126,10 +124,11 @@ bool ModelLoader::extend_service(Value& services, const std::string& name, const
   } else {
     ok = extend_service(*base_services, wanted, *base_resets, base_path, scope, &link);
   }
+  if (!ok) return failed();
   service = services.get(name);
   service->entries().erase("extends");
   const Value* source = base_services->get(wanted);
-  if (!ok || source == nullptr || !source->is_mapping()) return ok;
+  if (source == nullptr || !source->is_mapping()) return true;
   Value merged = *source;
   trace_all(merged, extends.place, session_);
   if (const Value* reset = resets.get(name)) apply_resets(merged, *reset);

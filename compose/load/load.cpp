@@ -93,15 +93,14 @@ class Loader {
 
   void load_model() {
     ModelLoader loader(session_, found_.directory);
-    bool any_document = false;
     for (auto& [path, file] : read_) {
-      any_document = any_document || !file.documents.empty();
+      any_source_ = file.source;
       loader.provide(path, std::move(file));
     }
     const Scope scope{found_.directory, found_.directory, found_.environment, {}};
     model_ = loader.load(found_.files, scope);
     if (model_.entries().empty() && session_.diagnostics.ok()) {
-      session_.diagnostics.error({}, {}, "empty compose file", "a Compose file starts with services:");
+      session_.diagnostics.error({any_source_, 1, 1}, {}, "empty compose file", "a Compose file starts with services:");
       return;
     }
     if (options_.normalize) normalize(model_, name_, found_.environment, session_);
@@ -114,6 +113,7 @@ class Loader {
 
   void finish_project() {
     model_.entries().set("name", Value::string(name_));
+    const Declared declared = collect_declared(model_);
     shape_project(model_, session_);
     if (model_.get("services") == nullptr) model_.entries().set("services", Value::mapping());
     profiles_ = options_.profiles;
@@ -124,7 +124,7 @@ class Loader {
     }
     disabled_ = Value::mapping();
     split_by_profiles(model_, disabled_, profiles_);
-    if (options_.consistency && !incomplete_) check_consistency(model_, disabled_, session_);
+    if (options_.consistency && !incomplete_) check_consistency(model_, disabled_, declared, session_);
     if (!options_.consistency) hide_extension_networks(*model_.get("services"));
     select_services(model_, disabled_, options_.services, profiles_, session_);
     if (!options_.keep_unused) drop_unused(model_);
@@ -202,6 +202,7 @@ class Loader {
   std::vector<std::string> profiles_;
   Value model_ = Value::mapping();
   Value disabled_ = Value::mapping();
+  std::uint32_t any_source_ = 0;
   bool incomplete_ = false;  // a file or document is missing: what refers to it is no mistake
 };
 
