@@ -1,6 +1,7 @@
 #include "net/network_files.hpp"
 
-#include <unistd.h>
+#include <fcntl.h>
+#include <sys/file.h>
 
 #include <nlohmann/json.hpp>
 
@@ -155,8 +156,13 @@ Result<void> check_network_name(const std::string& name) {
 }
 
 Result<sys::FileLock> NetworkFiles::lock() const {
-  TRY(sys::make_directories(state_root_ + "/networks"));
-  return sys::FileLock::acquire(state_root_ + "/networks/.lock");
+  // The directory itself is the lock: no file of ours stays behind when the last network is gone.
+  const std::string path = state_root_ + "/networks";
+  TRY(sys::make_directories(path));
+  UniqueFd directory{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!directory.valid()) return os_error("open {}", path);
+  if (retry_eintr([&] { return ::flock(directory.get(), LOCK_EX); }) != 0) return os_error("lock {}", path);
+  return sys::FileLock::adopt(std::move(directory));
 }
 
 std::string NetworkFiles::network_path(const std::string& name) const {

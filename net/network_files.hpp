@@ -2,7 +2,7 @@
 // The files that remember networks, leases and ports (JSON, one schema number each).
 //   <root>/networks/NAME.json    the network           <root>/networks/NAME.leases  who has which address
 //   <root>/ports.json            published ports        <run>/network.json           settings of the host we changed
-//   <root>/networks/.lock        held during every change
+// The directory <root>/networks is locked (flock(2)) during every change.
 #include <map>
 #include <optional>
 #include <string>

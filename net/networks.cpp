@@ -217,17 +217,23 @@ Result<std::vector<Lease>> Networks::lease_all(std::span<const LeaseRequest> req
   TRY_ASSIGN(const sys::FileLock lock, impl_->files.lock());
   std::map<std::string, std::vector<Lease>> changed;
   std::map<std::string, Network> networks;
-  std::vector<Lease> given;
   for (const LeaseRequest& request : requests) {
-    if (!networks.contains(request.network)) {
-      TRY_ASSIGN(std::optional<Network> network, impl_->files.load(request.network));
-      if (!network) return make_error(Errc::not_found, "there is no network \"{}\"", request.network);
-      networks.emplace(request.network, std::move(*network));
-      TRY_ASSIGN(changed[request.network], impl_->files.load_leases(request.network));
+    if (networks.contains(request.network)) continue;
+    TRY_ASSIGN(std::optional<Network> network, impl_->files.load(request.network));
+    if (!network) return make_error(Errc::not_found, "there is no network \"{}\"", request.network);
+    networks.emplace(request.network, std::move(*network));
+    TRY_ASSIGN(changed[request.network], impl_->files.load_leases(request.network));
+  }
+  std::vector<Lease> given(requests.size());
+  // Those that want a certain address first, so that no other is given it.
+  for (const bool fixed : {true, false}) {
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      const LeaseRequest& request = requests[i];
+      if (fixed != (!request.ipv4.empty() || !request.ipv6.empty())) continue;
+      auto lease = assign_lease(networks.at(request.network), request, changed[request.network]);
+      if (!lease.ok()) return std::move(std::move(lease).with("network \"{}\"", request.network)).error();
+      given[i] = std::move(*lease);
     }
-    auto lease = assign_lease(networks.at(request.network), request, changed[request.network]);
-    if (!lease.ok()) return std::move(std::move(lease).with("network \"{}\"", request.network)).error();
-    given.push_back(std::move(*lease));
   }
   for (const auto& [network, leases] : changed) TRY(impl_->files.save_leases(network, leases));
   return given;

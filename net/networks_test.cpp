@@ -6,6 +6,8 @@
 #include <linux/veth.h>
 #include <net/if.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -415,8 +417,98 @@ TEST_F(NetworksTest, NothingIsLeftAfterTheLastNetwork) {
     const auto routes = list_routes();
     for (const Route& route : *routes) EXPECT_EQ(route.interface, "wire");
   });
-  EXPECT_EQ(sys::list_directory(state_.path() + "/networks").value(), std::vector<std::string>{".lock"});
+  EXPECT_TRUE(sys::list_directory(state_.path() + "/networks")->empty());
   EXPECT_TRUE(sys::list_directory(run_.path())->empty());
+}
+
+TEST_F(NetworksTest, SeveralSupervisorsAtOnceDoNotGetInEachOthersWay) {
+  constexpr int kProjects = 8, kContainers = 10;
+  std::vector<std::thread> supervisors;
+  std::atomic<int> failures = 0;
+  for (int project = 0; project < kProjects; ++project)
+    supervisors.emplace_back([&, project] {
+      if (::setns(host_->fd(), CLONE_NEWNET) != 0) return;
+      Networks networks{state_.path(), run_.path()};
+      const std::string name = "p" + std::to_string(project);
+      NetworkSpec wanted = spec(name, false, false);
+      wanted.project = name;
+      if (!networks.ensure(wanted).ok()) ++failures;
+      for (int i = 0; i < kContainers; ++i) {
+        const std::string id = std::string(1, static_cast<char>('a' + project)) + std::to_string(i) + "0123456789";
+        const auto lease = networks.lease({wanted.name, name + "/s/" + std::to_string(i), id, {}, {}, {}});
+        Publication port;
+        port.project = name;
+        port.container_id = id;
+        port.container_ip = lease.ok() ? lease->ipv4() : "";
+        port.container_port = 80;
+        const auto published = networks.publish({port, port});
+        if (!published.ok()) ++failures;
+      }
+      if (!networks.sweep(name, {}).ok() || !networks.release(name).ok() || !networks.remove(wanted.name).ok())
+        ++failures;
+    });
+  for (std::thread& supervisor : supervisors) supervisor.join();
+  EXPECT_EQ(failures, 0);
+  host_->run([&] {
+    EXPECT_TRUE(networks_->list()->empty());
+    auto socket = netlink::Socket::open(NETLINK_NETFILTER);
+    EXPECT_TRUE(nft::base_chains(*socket)->empty());
+  });
+}
+
+TEST_F(NetworksTest, FiftyNetworksAndTwoHundredContainersComeAndGo) {
+  constexpr int kNetworks = 50, kContainers = 200;
+  const auto now = [] { return std::chrono::steady_clock::now(); };
+  const auto since = [&](auto start) { return std::chrono::duration<double, std::milli>(now() - start).count(); };
+  host_->run([&] {
+    auto start = now();
+    std::vector<std::string> names;
+    for (int i = 0; i < kNetworks; ++i) {
+      const auto made = networks_->ensure(spec("n" + std::to_string(i), false, false));
+      COMPOSE_ASSERT_OK(made);
+      names.push_back(made->spec.name);
+    }
+    printf("%d networks: %.2f ms each\n", kNetworks, since(start) / kNetworks);
+    const Network first = networks_->find(names[0])->value();
+    std::vector<Netns> containers;
+    std::vector<LeaseRequest> requests;
+    std::vector<Publication> ports;
+    std::vector<std::string> ids;
+    for (int i = 0; i < kContainers; ++i) {
+      containers.push_back(std::move(Netns::create()).value());
+      ids.push_back(fmt::format("{:04d}", i) + std::string(60, '7'));
+      requests.push_back({names[0], "shop/s/" + std::to_string(i), ids.back(), {}, {}, {}});
+    }
+    start = now();
+    const auto leases = networks_->lease_all(requests);
+    COMPOSE_ASSERT_OK(leases);
+    printf("%d leases: %.2f ms in all\n", kContainers, since(start));
+    double early = 0, late = 0;
+    for (std::size_t i = 0; i < kContainers; ++i) {
+      const auto attachment = networks_->attachment(first, (*leases)[i], ids[i], 0, true);
+      start = now();
+      COMPOSE_ASSERT_OK(endpoint::create_pair_in(*attachment, containers[i].fd()));
+      (i < kContainers / 2 ? early : late) += since(start);
+      Publication port;
+      port.project = "shop";
+      port.container_id = ids[i];
+      port.container_ip = (*leases)[i].ipv4();
+      port.container_port = 80;
+      port.host_port = static_cast<std::uint16_t>(20000 + i);
+      ports.push_back(port);
+    }
+    printf("interfaces: first half %.2f ms each, second half %.2f ms each\n", early * 2 / kContainers,
+           late * 2 / kContainers);
+    start = now();
+    COMPOSE_ASSERT_OK(networks_->publish(ports));
+    printf("%d ports: %.2f ms in all\n", kContainers, since(start));
+    start = now();
+    COMPOSE_ASSERT_OK(networks_->unpublish(ids));
+    COMPOSE_ASSERT_OK(networks_->release("shop"));
+    COMPOSE_ASSERT_OK(networks_->remove_all(names));
+    printf("all removed: %.2f ms\n", since(start));
+    EXPECT_EQ(list_links()->size(), 2U);  // lo and the wire
+  });
 }
 
 TEST_F(NetworksTest, SweepRemovesWhatNoContainerOwns) {
