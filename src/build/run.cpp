@@ -7,7 +7,6 @@
 
 #include <array>
 
-#include "base/ids.hpp"
 #include "base/strings.hpp"
 #include "image/layer_writer.hpp"
 #include "image/merged_view.hpp"
@@ -158,8 +157,7 @@ Result<int> RuntimeRunner::run(const RunRequest& request, const OutputLine& outp
   const UniqueFd null{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
   sys::SpawnOptions options;
   options.program = program;
-  options.arguments = {"compose-runtime", "--root", request.workspace + "/run",          "run",
-                       "--bundle",        bundle,   "build-" + random_id().substr(0, 32)};
+  options.arguments = {"compose-runtime", "--root", request.workspace + "/run", "run", "--bundle", bundle, request.id};
   options.fds = {{null.get(), 0}, {out.write.get(), 1}, {err.write.get(), 2}};
   TRY_ASSIGN(const sys::Child child, sys::spawn(options));
   out.write.reset();

@@ -33,6 +33,7 @@ struct RunMount {
 };
 
 struct RunRequest {
+  std::string id;                  ///< of the container; names its cgroup too
   std::string workspace;           ///< folder of our own for bundle, work dir and run-time state
   std::string upper;               ///< becomes the layer
   std::vector<std::string> lower;  ///< top first; empty for FROM scratch

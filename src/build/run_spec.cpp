@@ -122,6 +122,7 @@ Result<std::string> bundle_config(const RunRequest& request, const std::string& 
   config.process = std::move(process);
 
   for (const char* type : {"pid", "mount", "ipc", "uts", "cgroup"}) config.linux_.namespaces.push_back({type, ""});
+  config.linux_.cgroups_path = "/compose/build/" + request.id;
   if (request.network_none) config.linux_.namespaces.push_back({"network", ""});
   if (!request.privileged) {
     config.linux_.masked_paths = {"/proc/acpi",

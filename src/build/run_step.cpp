@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/ids.hpp"
 #include "base/sha256.hpp"
 #include "base/strings.hpp"
 #include "base/units.hpp"
@@ -134,6 +135,7 @@ Result<void> Session::run_command(StageRun& run, const Instruction& item) {
                  .digest();
   step.make = [&](const std::string& workspace, const std::string& folder) -> Result<void> {
     RunRequest request;
+    request.id = "build-" + random_id().substr(0, 32);
     request.workspace = workspace;
     request.upper = folder + "/diff";
     request.lower = run.state.view().layers();
@@ -163,7 +165,6 @@ Result<void> Session::run_command(StageRun& run, const Instruction& item) {
     // The upper directory is the root of the container, so it needs the rights of the root below.
     TRY_ASSIGN(image::LayerWriter writer, image::LayerWriter::create(folder, run.state.view()));
     TRY(writer.finish());
-    std::vector<std::string> last_lines;
     const int number = steps_;
     TRY_ASSIGN(const int code, runner_.run(request, [&](std::string_view line, bool standard_error) {
       report({BuildEvent::Kind::output, number, step.name, std::string{line}, standard_error, 0});
