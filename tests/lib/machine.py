@@ -1,8 +1,10 @@
 """What is on this machine that could be ours: taken before and after a test, the difference is what was left behind.
 
-Only what can be told to be ours is looked at (programs named compose*, our cgroup, bridges and veths by their names,
-tables of ours, paths under the test's own roots), so that other work on the machine does not disturb a test.
+Only what can be told to be ours is looked at (programs named compose*, our cgroup, bridges and veths by their names, the
+firewall, paths under the test's own roots). Where other projects of ours come and go meanwhile, E2E_SHARED=1 narrows that
+to what carries this run's own names.
 """
+import hashlib
 import json
 import os
 import re
@@ -11,7 +13,8 @@ import subprocess
 OUR_LINKS = re.compile(r"^(br-[0-9a-f]{12}|vc[0-9a-f]{8,}[a-z]?)$")
 SYSCTLS = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/all/route_localnet",
            "net/ipv4/conf/lo/route_localnet", "net/bridge/bridge-nf-call-iptables")
-# Kept over a "down": what can be used again, by any project.
+SHARED = os.environ.get("E2E_SHARED") == "1"
+# Kept over a "down": what any project can use again.
 KEPT = re.compile(r"^(images|layers|cache|blobs|build)(/|$)")
 
 
@@ -72,7 +75,8 @@ def cgroup_mounts():
 
 def cgroups():
     """Our folder, /compose, in every cgroup hierarchy, and all below it."""
-    return [folder for mount in cgroup_mounts() for folder, _, _ in os.walk(os.path.join(mount, "compose"))]
+    found = [folder for mount in cgroup_mounts() for folder, _, _ in os.walk(os.path.join(mount, "compose"))]
+    return [folder for folder in found if "/compose/e2e-" in folder] if SHARED else found
 
 
 def cgroup_of(container_id):
@@ -100,18 +104,20 @@ def start_time(pid):
 
 
 def links():
-    names = os.listdir("/sys/class/net")
+    names = [] if SHARED else os.listdir("/sys/class/net")
     return [name for name in names if OUR_LINKS.match(name)]
 
 
-def firewall():
+def firewall(state_root):
     """Every table, chain, set and rule, one line each: rules of ours may also have to stand in other's chains."""
     try:
         listing = subprocess.run(["nft", "-j", "list", "ruleset"], capture_output=True, text=True, timeout=20)
         entries = json.loads(listing.stdout or "{}").get("nftables", [])
     except (OSError, ValueError):
         return []
-    return [json.dumps(without_counts(entry), sort_keys=True) for entry in entries if "metainfo" not in entry]
+    found = [json.dumps(without_counts(entry), sort_keys=True) for entry in entries if "metainfo" not in entry]
+    table = "compose-" + hashlib.sha256(state_root.encode()).hexdigest()[:8]
+    return [line for line in found if table in line] if SHARED else found
 
 
 def without_counts(value):
@@ -156,7 +162,7 @@ class Snapshot:
             "mount": set(mounts(self.roots)),
             "cgroup": set(cgroups()),
             "link": set(links()),
-            "firewall": set(firewall()),
+            "firewall": set(firewall(state_root)),
             "network namespace": set(namespaces()),
             "file": set(files(self.roots)),
             "setting": {f"{name} = {read('/proc/sys/' + name).strip()}" for name in SYSCTLS
