@@ -122,8 +122,10 @@ Result<spec::Spec> describe_spec(const state::Paths& paths, const CreateInput& i
   return make_spec(spec_input, host);
 }
 
-std::string position_of(const model::Project& project, const model::Service& service) {
-  const auto position = project.where("services." + service.name);
+// Where the attribute stands that a message of make_spec begins with ("cap_add: …"), or the service.
+std::string position_of(const CreateInput& input, const std::string& message) {
+  const std::string attribute = message.substr(0, message.find_first_of(":. "));
+  const auto position = input.project.where(fmt::format("services.{}.{}", input.service.name, attribute));
   return position.known() ? position.to_string() + ": " : "";
 }
 
@@ -149,9 +151,8 @@ Result<Created> create_container(const state::Paths& paths, const CreateInput& i
 
   auto made = describe_spec(paths, input, image, std::move(mounts.mounts));
   if (!made.ok()) {
-    return std::move(made)
-        .with("{}service \"{}\"", position_of(input.project, input.service), input.service.name)
-        .error();
+    const std::string position = position_of(input, made.error().message());
+    return std::move(made).with("{}service \"{}\"", position, input.service.name).error();
   }
   created.spec = std::move(made).value();
   const RunFiles files = describe(input, created.spec, std::move(granted), created.overlay);

@@ -184,8 +184,9 @@ TEST_F(PrepareTest, GroupsAreLookedUpInTheImage) {
   service_.group_add = {"www-data", "1000"};
   EXPECT_EQ(create().spec.process->user.additional_gids, (std::vector<std::uint32_t>{33, 1000}));
   service_.group_add = {"nobody-here"};
+  project_.positions.set("services.web.group_add", {"compose.yaml", 6, 16});
   EXPECT_EQ(error(),
-            "compose.yaml:4:3: service \"web\": group_add: no group \"nobody-here\" in the image's /etc/group");
+            "compose.yaml:6:16: service \"web\": group_add: no group \"nobody-here\" in the image's /etc/group");
 }
 
 TEST_F(PrepareTest, AStartWritesNamesAndResolver) {

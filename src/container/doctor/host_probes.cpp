@@ -154,11 +154,11 @@ Check check_resolver() {
 Check check_programs() {
   std::vector<std::string> lacking;
   for (const char* name : {"compose-monitor", "compose-runtime", "compose-init"}) {
-    const auto path = sys::program_path(name);
-    if (!path.ok()) lacking.push_back(path.error().message());
+    if (!sys::program_path(name).ok()) lacking.emplace_back(name);
   }
   if (lacking.empty()) return ok("programs", "compose-monitor, compose-runtime, compose-init");
-  return missing("programs", join(lacking, "; "), "install the project again, or set COMPOSE_LIBEXEC");
+  return missing("programs", "not found: " + join(lacking, ", "),
+                 "install the project again, or set COMPOSE_LIBEXEC to the folder they are in");
 }
 
 std::vector<Check> check_folders(const state::Paths& paths) {
