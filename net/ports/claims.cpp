@@ -64,19 +64,25 @@ SocketAddress socket_address(const IpAddress& address, std::uint16_t port) {
 }
 
 /// A bound socket, or the errno as an Error without context.
-Result<UniqueFd> bind_one(const IpAddress& address, std::uint16_t port, std::uint8_t protocol) {
+Result<UniqueFd> bind_with(const IpAddress& address, std::uint16_t port, std::uint8_t protocol, int reuse) {
   const int type = protocol == kUdp ? SOCK_DGRAM : SOCK_STREAM;
   UniqueFd fd{::socket(address.is_v4() ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, protocol)};
   if (!fd.valid()) return os_error("open a socket");
-  int on = 1, off = 0;
+  const int on = 1;
   if (address.is_v6()) (void)::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-  // Connections in TIME_WAIT must not count as somebody's; a listener still does. Switched off again afterwards, so
-  // that a later listener with the same option meets a conflict.
-  if (protocol == kTcp) (void)::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
   const SocketAddress where = socket_address(address, port);
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&where.storage), where.size) != 0) return os_error("bind");
-  if (protocol == kTcp) (void)::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &off, sizeof off);
   return fd;
+}
+
+/// Without SO_REUSEADDR, or a later listener that has it would get the port beside us. Only where connections in
+/// TIME_WAIT stand in the way (they are nobody's, a listener still is a conflict) it is needed.
+Result<UniqueFd> bind_one(const IpAddress& address, std::uint16_t port, std::uint8_t protocol) {
+  auto bound = bind_with(address, port, protocol, 0);
+  if (!bound.ok() && bound.error().sys_errno() == EADDRINUSE && protocol == kTcp)
+    return bind_with(address, port, protocol, 1);
+  return bound;
 }
 
 std::uint16_t bound_port(int fd) {
