@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "runtime/launch/sync.hpp"
 #include "runtime/monitor/wire.hpp"
 #include "runtime/security/own_program.hpp"
@@ -81,7 +83,8 @@ Result<std::optional<Event>> Client::receive() {
     auto message = launch::sync::receive(s.socket.get(), wire::kMaxMessage);
     if (!message || message->data.empty()) {
       s.over = true;
-      s.reap();
+      // Its socket closes as it ends, so this waits for microseconds and leaves no zombie.
+      if (s.monitor != 0) (void)sys::wait_child(std::exchange(s.monitor, 0));
       Event lost;
       lost.kind = Event::Kind::lost;
       lost.at = std::chrono::system_clock::now();

@@ -70,8 +70,10 @@ class Reader {
     if (!value.is_array()) return fail(path, "an array");
     out.clear();
     out.reserve(value.size());
-    for (const auto& element : value)
-      read(element, out.emplace_back(), path + "[" + std::to_string(out.size() - 1) + "]");
+    for (const auto& element : value) {
+      const std::string where = path + "[" + std::to_string(out.size()) + "]";
+      read(element, out.emplace_back(), where);
+    }
   }
   template <typename T>
   void read(const Json& value, std::map<std::string, T>& out, const std::string& path) {

@@ -1,0 +1,174 @@
+// Attacks that have worked on container runtimes; each test names where.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/sha256.hpp"
+#include "base/strings.hpp"
+#include "runtime/testing/bench_container.hpp"
+#include "sys/file.hpp"
+#include "sys/process.hpp"
+#include "sys/program.hpp"
+
+namespace compose::runtime::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using Kind = monitor::Event::Kind;
+
+class Escape : public Bench {
+ protected:
+  std::string rootfs() const { return folder / "bundle/rootfs"; }
+  void link(const std::string& text, const std::string& name) {
+    (void)sys::remove_tree(rootfs() + name);
+    ASSERT_EQ(::symlink(text.c_str(), (rootfs() + name).c_str()), 0);
+  }
+  /// A folder of the host that nobody may write to.
+  std::string host() {
+    EXPECT_TRUE(sys::make_directories(folder / "host").ok());
+    return folder / "host";
+  }
+  void expect_untouched() {
+    auto names = sys::list_directory(folder / "host");
+    ASSERT_TRUE(names.ok());
+    EXPECT_TRUE(names->empty()) << names->front();
+  }
+};
+
+TEST_F(Escape, ProcAsASymbolicLink) {  // CVE-2019-19921
+  link("/tmp", "/proc");
+  const auto outcome = run("true");
+  EXPECT_EQ(outcome.last.kind, Kind::failed);
+  EXPECT_EQ(outcome.last.message, "mount \"/proc\" (mounts[0]): \"/proc\" in the root file system is a symbolic link");
+}
+
+TEST_F(Escape, SysAsASymbolicLink) {
+  link("../../../..", "/sys");
+  EXPECT_EQ(run("true").last.kind, Kind::failed);
+}
+
+TEST_F(Escape, DevAsASymbolicLinkToTheHost) {  // CVE-2026-41579
+  link(host(), "/dev");
+  run("true");  // below the root the link leads to a folder of the container, or nowhere
+  expect_untouched();
+  link("../../../../../../../.." + host(), "/dev");
+  run("true");
+  expect_untouched();
+}
+
+TEST_F(Escape, MountTargetThroughALink) {  // CVE-2019-18837, CVE-2021-30465
+  link("/", "/data");
+  ASSERT_TRUE(sys::make_directories(folder / "source").ok());
+  ASSERT_TRUE(sys::write_file_atomic(folder / "source/file", "text").ok());
+  spec.mounts.push_back({"/data/inner", "bind", folder / "source", {"rbind"}, {}, {}});
+  EXPECT_EQ(run("cat /inner/file").output, "text");
+  EXPECT_FALSE(sys::exists("/inner"));
+}
+
+TEST_F(Escape, MountTargetThatLeadsIntoProc) {  // CVE-2019-16884
+  link("/proc/self", "/data");
+  spec.mounts.push_back({"/data/attr", "tmpfs", "tmpfs", {}, {}, {}});
+  EXPECT_EQ(run("true").last.kind, Kind::failed);
+}
+
+TEST_F(Escape, FileTargetAsALinkToTheHost) {  // CVE-2025-24965
+  const std::string victim = host() + "/victim";
+  link(victim, "/etc/hosts");
+  ASSERT_TRUE(sys::write_file_atomic(folder / "hosts", "mine").ok());
+  spec.mounts.push_back({"/etc/hosts", "bind", folder / "hosts", {"bind"}, {}, {}});
+  run("echo x > /etc/hosts; true");
+  expect_untouched();
+}
+
+TEST_F(Escape, ConsoleAsALink) {  // CVE-2025-52565
+  spec.process->terminal = true;
+  std::erase_if(spec.mounts, [](const auto& mount) { return mount.destination == "/dev"; });
+  ASSERT_TRUE(sys::make_directories(rootfs() + "/dev/pts").ok());
+  link("/proc/sysrq-trigger", "/dev/console");
+  const auto outcome = run("true");
+  EXPECT_EQ(outcome.last.kind, Kind::failed);
+  EXPECT_THAT(outcome.last.message, HasSubstr("/dev/console"));
+}
+
+TEST_F(Escape, DevNullReplacedBeforeMasking) {  // CVE-2025-31133
+  std::erase_if(spec.mounts, [](const auto& mount) { return mount.destination == "/dev"; });
+  link("/proc/sys/kernel/core_pattern", "/dev/null");
+  spec.linux_.masked_paths = {"/proc/timer_list", "/proc/version"};
+  const auto outcome = run("wc -c < /proc/version");
+  // Either the image is refused (it occupies a device's place) or the mask is the host's null device.
+  if (outcome.last.kind == Kind::exited) {
+    EXPECT_EQ(outcome.output, "0\n");
+  }
+}
+
+TEST_F(Escape, WorkingDirectoryThroughADescriptor) {  // CVE-2024-21626
+  for (int fd = 3; fd <= 20; ++fd) {
+    spec.process->cwd = "/proc/self/fd/" + std::to_string(fd);
+    EXPECT_EQ(run("true").last.kind, Kind::failed) << fd;
+  }
+}
+
+TEST_F(Escape, InterpreterIsTheRuntimeItself) {  // CVE-2019-5736
+  auto program = sys::program_path("compose-monitor");
+  ASSERT_TRUE(program.ok());
+  const std::string before = sha256_hex(sys::read_file(*program).value_or(""));
+  ASSERT_TRUE(sys::write_file_atomic(rootfs() + "/bin/evil", "#!/proc/self/exe\n", 0755).ok());
+  spec.process->args = {"/bin/evil"};
+  auto client = start();
+  finish(client);
+  // Another process of the same container tries to write to whatever runs as pid 1.
+  run("(echo broken > /proc/1/exe) 2>/dev/null; (echo broken > /proc/self/exe) 2>/dev/null; true");
+  EXPECT_EQ(sha256_hex(sys::read_file(*program).value_or("")), before);
+}
+
+TEST_F(Escape, ProgramOfTheRuntimeIsReadOnly) {  // CVE-2019-5736, the second half
+  spec.process->args = {"/bin/sleep", "1000"};
+  auto client = start();
+  while (next_event(client).kind != Kind::started) {
+  }
+  auto children = sys::read_file("/proc/self/task/" + std::to_string(::getpid()) + "/children");
+  ASSERT_TRUE(children.ok());
+  const std::string pid = split(trim(*children), ' ').back();
+  const UniqueFd fd{::open(("/proc/" + pid + "/exe").c_str(), O_WRONLY | O_CLOEXEC)};
+  EXPECT_FALSE(fd.valid()) << "the monitor's program can be opened for writing";
+  EXPECT_TRUE(errno == EROFS || errno == ETXTBSY) << errno;
+  ASSERT_TRUE(client.kill_all().ok());
+  finish(client);
+}
+
+TEST_F(Escape, TargetSwappedWhileContainersStart) {  // CVE-2021-30465, CVE-2024-45310
+  const std::string shared = folder / "shared";
+  ASSERT_TRUE(sys::make_directories(shared + "/real/deep").ok());
+  ASSERT_EQ(::symlink("/", (shared + "/link").c_str()), 0);
+  spec.mounts.push_back({"/data", "bind", shared, {"rbind"}, {}, {}});
+  spec.mounts.push_back({"/data/real/deep/new", "tmpfs", "tmpfs", {}, {}, {}});
+  const pid_t swapper = ::fork();
+  if (swapper == 0) {
+    for (;;) ::syscall(SYS_renameat2, AT_FDCWD, (shared + "/real").c_str(), AT_FDCWD, (shared + "/link").c_str(), 2);
+  }
+  const std::string mounts = sys::read_file("/proc/self/mountinfo").value_or("");
+  for (int i = 0; i < 25; ++i) {
+    const auto outcome = run("test ! -e /data/real/boot && test ! -e /data/link/boot && echo safe");
+    if (outcome.last.kind == Kind::exited) {
+      EXPECT_THAT(outcome.output, HasSubstr("safe"));
+    }
+    (void)::unlink(request.log_path.c_str());
+  }
+  ::kill(swapper, SIGKILL);
+  (void)sys::wait_child(swapper);
+  EXPECT_EQ(sys::read_file("/proc/self/mountinfo").value_or(""), mounts);
+  EXPECT_FALSE(sys::exists("/deep"));
+}
+
+TEST_F(Escape, HugeConfigurationIsNotCutOff) {  // CVE-2021-43784
+  for (int i = 0; i < 3000; ++i) {
+    spec.linux_.masked_paths.push_back("/proc/" + std::string(60, 'x') + std::to_string(i));
+  }
+  spec.linux_.masked_paths.emplace_back("/proc/version");
+  EXPECT_EQ(run("wc -c < /proc/version").output, "0\n");
+}
+
+}  // namespace
+}  // namespace compose::runtime::testing
