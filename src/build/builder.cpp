@@ -82,6 +82,7 @@ Result<image::Image> build_with(const BuildRequest& request, image::Store& store
     }
   }
   TRY_ASSIGN(const image::UseLock use, store.internal().use());
+  TRY(image::Workspace::sweep(store.internal().tmp));
   TRY_ASSIGN(StagePlan plan, read_plan(request));
   TRY_ASSIGN(SourceTree context, open_context(request));
   Session session{request, store, pull, std::move(plan), std::move(context), runner};

@@ -99,6 +99,7 @@ Result<Image> Store::import_rootfs(const std::string& tar_path, const ImportOpti
   config.created = now_rfc3339();
   TRY(apply_changes(config, options.changes));
   TRY_ASSIGN(const UseLock use, internal_->use());
+  TRY(Workspace::sweep(internal_->tmp));
   TRY_ASSIGN(UniqueFd input, open_input(tar_path));
   TRY_ASSIGN(const Layer layer,
              internal_->unpack_layer(read_fd(std::move(input)), {}, "").with("import \"{}\"", tar_path));

@@ -10,7 +10,7 @@
 // back byte for byte.
 //
 // A Store holds no state but its paths: any number of processes and threads may use one root. Whatever a killed
-// process leaves lies in tmp/ or is a layer no image names; prune removes both.
+// process leaves lies in tmp/ (the next import, load or build sweeps it) or is a layer no image names (prune).
 #include <cstdint>
 #include <functional>
 #include <memory>

@@ -54,6 +54,15 @@ Result<void> mark_build_steps(const Store::Internal& store, std::set<std::string
   return {};
 }
 
+/// Half-written files of killed processes (sys::write_file_atomic); nobody else is at work now.
+Result<void> remove_partial_files(const std::string& folder) {
+  TRY_ASSIGN(const std::vector<std::string> names, sys::list_directory(folder));
+  for (const std::string& name : names) {
+    if (name.find(".tmp-") != std::string::npos) ::unlink((folder + "/" + name).c_str());
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> Store::Internal::collect_garbage(PruneReport* report) const {
@@ -66,6 +75,11 @@ Result<void> Store::Internal::collect_garbage(PruneReport* report) const {
     (void)mark_layers(*this, entry.image_id, chains);
   }
   TRY(mark_build_steps(*this, chains));
+  {
+    TRY_ASSIGN(const sys::FileLock lock, sys::FileLock::acquire(images + "/lock"));
+    TRY(remove_partial_files(images));
+  }
+  TRY(remove_partial_files(root + "/build/steps"));
   TRY_ASSIGN(const std::vector<std::string> blob_names, sys::list_directory(images + "/blobs/sha256"));
   for (const std::string& name : blob_names) {
     if (blobs.contains("sha256:" + name)) continue;

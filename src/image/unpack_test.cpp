@@ -319,5 +319,20 @@ TEST_F(Unpack, CanonicalTarUnpacksToTheSameTreeAndTar) {
   EXPECT_EQ(canonical(diff()), bytes);
 }
 
+TEST_F(Unpack, CanonicalTarKeepsWhiteoutsAndOpaqueFolders) {
+  ASSERT_TRUE(unpack(tar({{"a/", '5'}, {"a/x", '0', "1"}, {"b", '0', "2"}})));
+  const std::string below = diff();
+  ASSERT_TRUE(unpack(tar({{"a/", '5'}, {"a/.wh..wh..opq"}, {"a/new", '0', "3"}, {".wh.b"}}), {below}));
+  const std::string tree = describe_tree(diff());
+  std::string bytes;
+  ASSERT_TRUE(write_canonical_tar(diff(), [&](std::string_view part) {
+    bytes += part;
+    return Result<void>{};
+  }));
+  ASSERT_TRUE(unpack(bytes, {below}));
+  EXPECT_EQ(describe_tree(diff()), tree);
+  EXPECT_NE(tree.find("a 40644 0:0 opaque"), std::string::npos) << tree;
+}
+
 }  // namespace
 }  // namespace compose::image
