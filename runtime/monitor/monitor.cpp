@@ -204,12 +204,13 @@ Result<void> Monitor::start() {
   start_time_ = sys::process_start_time(pid_);
   pidfd_ = launch_->take_pidfd();
   if (request_.plan.use_cgroup) group_ = cgroup::Group::open(request_.plan.layout, request_.plan.cgroup.path);
+  // Whoever hears of the container may connect at once.
+  TRY_ASSIGN(listener_, sys::listen_unix(request_.run_dir + "/monitor.sock", SOCK_SEQPACKET | SOCK_NONBLOCK));
   created_ = event(Event::Kind::created);
   announce(*created_);
   epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
   signals_.reset(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
   timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  TRY_ASSIGN(listener_, sys::listen_unix(request_.run_dir + "/monitor.sock", SOCK_SEQPACKET | SOCK_NONBLOCK));
   TRY(log_.open());
   TRY(write_container_state(request_, pid_, start_time_));
   watch(launch_->fd(), EPOLLIN);
