@@ -45,9 +45,10 @@ Result<void> enable_forwarding(const NetworkFiles& files, bool ipv6) {
   return files.save_sysctls(former);
 }
 
-Result<void> restore_settings(const NetworkFiles& files) {
+Result<void> restore_settings(const NetworkFiles& files, bool needed) {
   TRY_ASSIGN(const Settings former, files.load_sysctls());
   for (const auto& [name, value] : former) {
+    if (needed) break;
     const char* ours = name.ends_with("/accept_ra") ? "2" : "1";
     if (read_net_sysctl(name) == ours) (void)write_net_sysctl(name, value).ok();  // an interface may be gone
   }

@@ -10,7 +10,8 @@ namespace compose::net {
 /// ignores advertisements otherwise and would lose its own way out.
 Result<void> enable_forwarding(const NetworkFiles& files, bool ipv6);
 
-/// Puts back what enable_forwarding changed, unless somebody else has changed it since.
-Result<void> restore_settings(const NetworkFiles& files);
+/// Puts back what enable_forwarding changed, unless somebody else has changed it since. With `needed` (another state
+/// root still has networks on this host, which found the setting on) nothing is put back, only forgotten.
+Result<void> restore_settings(const NetworkFiles& files, bool needed);
 
 }  // namespace compose::net

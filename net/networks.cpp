@@ -200,7 +200,8 @@ Result<void> Networks::remove_all(std::span<const std::string> names) {
   TRY(impl_->rules.remove());
   TRY(impl_->files.save_ports({}));
   impl_->holds.clear();
-  return restore_settings(impl_->files);
+  TRY_ASSIGN(const bool needed, impl_->rules.others_present());
+  return restore_settings(impl_->files, needed);
 }
 
 Result<std::vector<Network>> Networks::list() { return impl_->load_all(); }

@@ -1,6 +1,7 @@
 // The facade on the real kernel: a host, the world outside and containers, each a network namespace.
 #include "net/networks.hpp"
 
+#include <gmock/gmock.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -339,6 +340,23 @@ TEST_F(NetworksTest, ABusyPortNamesWhoHasIt) {
     ::setsockopt(rival.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     const testing::Endpoint where = testing::Endpoint::of("0.0.0.0", 8080);
     EXPECT_NE(::bind(rival.get(), where.get(), where.size), 0);
+  });
+}
+
+TEST_F(NetworksTest, APortThatIsOnlyBoundNamesItsHolderWhereTheKernelTells) {
+  COMPOSE_NETNS(web_netns);
+  Container web{web_netns, "aa"};
+  attach(web, "web", {ensure(spec("front"))});
+  host_->run([&] {
+    const UniqueFd bound{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    const testing::Endpoint where = testing::Endpoint::of("0.0.0.0", 9091);
+    ASSERT_EQ(::bind(bound.get(), where.get(), where.size), 0);
+    const auto busy = networks_->publish({publication(web, 9091)});
+    ASSERT_FALSE(busy.ok());
+    const std::string start = "port 9091/tcp is in use by ";
+    EXPECT_THAT(busy.error().message(),
+                ::testing::AnyOf(start + "net_networks_te (pid " + std::to_string(::getpid()) + ")",
+                                 start + "another process"));
   });
 }
 

@@ -224,8 +224,8 @@ TEST(Endpoint, ASecondContainerCostsLittle) {
   RecordProperty("resolver_ms", std::to_string(resolver / kRounds));
   printf("create_pair %.2f ms, configure %.2f ms, open_resolver %.2f ms\n", pair / kRounds, inside / kRounds,
          resolver / kRounds);
-  // Generous: a busy machine must not fail the test; a sleep or a spawned program in the path would.
-  EXPECT_LT((pair + inside + resolver) / kRounds, 200);
+  // Generous: a busy or emulated machine must not fail the test; a timer in the path would.
+  EXPECT_LT((pair + inside + resolver) / kRounds, 3000);
 }
 
 }  // namespace

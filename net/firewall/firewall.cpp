@@ -38,6 +38,8 @@ bool is_dockers(std::span<const nft::ListedRule> rules) {
   return docker;
 }
 
+bool is_ours(const std::string& table) { return table == "compose" || table.starts_with("compose-"); }
+
 bool concerns(const nft::BaseChain& chain, bool ipv6) {
   if (chain.hook != NF_INET_FORWARD || !chain.policy_drop) return false;
   return chain.family == nft::Family::inet || chain.family == nft::Family::ip ||
@@ -76,6 +78,14 @@ Result<void> Firewall::remove() const {
   return transaction.commit(socket).with("the host's nf_tables");
 }
 
+Result<bool> Firewall::others_present() const {
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
+  TRY_ASSIGN(const std::vector<nft::BaseChain> chains, nft::base_chains(socket));
+  return std::any_of(chains.begin(), chains.end(), [&](const nft::BaseChain& chain) {
+    return chain.family == kFamily && is_ours(chain.table) && chain.table != table_;
+  });
+}
+
 Result<void> Firewall::pass_foreign_chains(const std::string& bridge, bool ipv6) const {
   TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
   TRY_ASSIGN(const std::vector<nft::BaseChain> chains, nft::base_chains(socket));
@@ -105,7 +115,7 @@ Result<void> Firewall::leave_foreign_chains(std::span<const std::string> bridges
   TRY_ASSIGN(const std::vector<nft::BaseChain> chains, nft::base_chains(socket));
   nft::Transaction transaction;
   for (const nft::BaseChain& chain : chains) {
-    if (chain.hook != NF_INET_FORWARD || chain.table.starts_with("compose")) continue;
+    if (chain.hook != NF_INET_FORWARD || is_ours(chain.table)) continue;
     TRY_ASSIGN(const std::vector<nft::ListedRule> rules, nft::rules(socket, chain.family, chain.table, chain.name));
     for (const nft::ListedRule& rule : rules)
       for (const std::string& bridge : bridges)

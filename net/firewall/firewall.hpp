@@ -21,6 +21,8 @@ class Firewall {
   /// makes the whole fail with not_found: rebuild() then.
   Result<void> change(std::span<const Entry> added, std::span<const Entry> removed) const;
   Result<void> remove() const;
+  /// Is there a table like ours of another state root?
+  Result<bool> others_present() const;
 
   /// Lets the bridge's own traffic through forward chains of the host that drop by policy, by rules at their end with
   /// our comment: what the bridge's containers send, and the answers. New connections from outside are left to that

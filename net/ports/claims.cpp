@@ -1,6 +1,9 @@
 #include "net/ports/claims.hpp"
 
 #include <arpa/inet.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,6 +12,7 @@
 #include <set>
 
 #include "base/strings.hpp"
+#include "net/endpoint/netlink.hpp"
 #include "sys/file.hpp"
 
 namespace compose::net::ports {
@@ -172,6 +176,29 @@ void collect_inodes(const std::string& file, const firewall::Port& port, std::se
   }
 }
 
+/// Sockets that are bound without listening are in none of those files; sock_diag(7) shows them since Linux 6.8.
+/// Another supervisor's holds are such sockets.
+void collect_bound_inodes(int family, const firewall::Port& port, std::set<std::string>& inodes) {
+  constexpr unsigned kBoundInactive = 13;  // TCP_BOUND_INACTIVE
+  auto socket = netlink::Socket::open(NETLINK_SOCK_DIAG);
+  if (!socket.ok()) return;
+  netlink::Batch batch;
+  batch.message(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, "list sockets");
+  inet_diag_req_v2 request{};
+  request.sdiag_family = static_cast<std::uint8_t>(family);
+  request.sdiag_protocol = port.protocol;
+  request.idiag_states = 1U << kBoundInactive;
+  batch.header(request);
+  const auto outcome = socket->query(batch, [&](const netlink::Reply& reply) {
+    inet_diag_msg found{};
+    if (reply.payload.size() < sizeof found) return;
+    std::memcpy(&found, reply.payload.data(), sizeof found);
+    if (ntohs(found.id.idiag_sport) == port.host_port)
+      inodes.insert("socket:[" + std::to_string(found.idiag_inode) + "]");
+  });
+  (void)outcome.ok();  // older kernels know no such state
+}
+
 bool has_descriptor(const std::string& process, const std::set<std::string>& inodes) {
   const std::string directory = "/proc/" + process + "/fd";
   auto names = sys::list_directory(directory);
@@ -190,6 +217,8 @@ std::optional<std::string> holder(const firewall::Port& port) {
   std::set<std::string> inodes;
   const std::string name = protocol_name(port.protocol);
   for (const std::string suffix : {"", "6"}) collect_inodes("/proc/thread-self/net/" + name + suffix, port, inodes);
+  if (inodes.empty() && port.protocol == kTcp)
+    for (const int family : {AF_INET, AF_INET6}) collect_bound_inodes(family, port, inodes);
   if (inodes.empty()) return std::nullopt;
   auto processes = sys::list_directory("/proc");
   if (!processes.ok()) return std::nullopt;
