@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <map>
 
-#include "base/strings.hpp"
 #include "compose/load/validate.hpp"
+#include "compose/schema/suggest.hpp"
 
 namespace compose::load {
 namespace {
@@ -48,8 +48,8 @@ class Checker {
     if (all != nullptr && all->is_mapping()) {
       for (const Entry& entry : all->entries()) names.push_back(entry.key);
     }
-    if (const auto found = nearest(name, names)) return fmt::format("did you mean \"{}\"?", *found);
-    return fmt::format("declare it under {}:", section);
+    const std::string hint = schema::did_you_mean(name, names);
+    return hint.empty() ? fmt::format("declare it under {}:", section) : hint;
   }
 
   bool has(std::string_view section, const std::string& name) const {

@@ -62,11 +62,24 @@ Value sarif_location(const Place& place, const Sources& sources, const std::stri
   return location;
 }
 
+// Texts of the user's that messages quote may be of any length.
+void shorten(std::string& text) {
+  constexpr std::size_t kMostBytes = 600;
+  if (text.size() <= kMostBytes) return;
+  std::size_t end = kMostBytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  text.resize(end);
+  text += "...";
+}
+
 std::string_view severity_name(Severity severity) { return severity == Severity::error ? "error" : "warning"; }
 
 }  // namespace
 
 Diagnostic& Diagnostics::add(Diagnostic diagnostic) {
+  shorten(diagnostic.message);
+  shorten(diagnostic.hint);
+  shorten(diagnostic.path);
   for (Diagnostic& known : all_) {
     if (known.place == diagnostic.place && known.path == diagnostic.path && known.message == diagnostic.message) {
       return known;

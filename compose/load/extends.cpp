@@ -2,12 +2,12 @@
 // over them.
 #include <fmt/format.h>
 
-#include "base/strings.hpp"
 #include "compose/load/canonical.hpp"
 #include "compose/load/interpolate.hpp"
 #include "compose/load/merge.hpp"
 #include "compose/load/model_loader.hpp"
 #include "compose/load/paths.hpp"
+#include "compose/schema/suggest.hpp"
 
 namespace compose::load {
 
@@ -19,11 +19,12 @@ struct ModelLoader::Base {
 
 namespace {
 
+constexpr int kLongestChain = 200;
+
 std::string near_service(const std::string& name, const Value& services) {
   std::vector<std::string> names;
   for (const Entry& entry : services.entries()) names.push_back(entry.key);
-  const auto near = nearest(name, names);
-  return near ? fmt::format("did you mean \"{}\"?", *near) : std::string{};
+  return schema::did_you_mean(name, names);
 }
 
 // Values of another file's service remember the way they came.
@@ -63,6 +64,10 @@ void ModelLoader::apply_extends(Value& document, const Value& resets, const std:
 }
 
 bool ModelLoader::closes_cycle(const Chain& link, Value& extends, const Path& at) {
+  if (link.length > kLongestChain) {
+    session_.fail(extends, at, fmt::format("more than {} services extend one another in a row", kLongestChain));
+    return true;
+  }
   for (const Chain* step = link.parent; step != nullptr; step = step->parent) {
     if (step->file != link.file || step->service != link.service) continue;
     std::string way;
@@ -95,7 +100,7 @@ bool ModelLoader::extend_service(Value& services, const std::string& name, const
     return false;
   }
   const std::string wanted = named->as_string();
-  const Chain link{chain, path, name};
+  const Chain link{chain, path, name, chain == nullptr ? 1 : chain->length + 1};
   const auto failed = [&] {
     Value* left = services.get(name)->get("extends");
     if (left != nullptr) left->broken = true;  // so that later stages know what the service lacks

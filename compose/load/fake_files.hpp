@@ -19,9 +19,7 @@ class FakeFiles final : public FileSource {
     if (found == files_.end()) return make_error(Errc::not_found, "open {}: no such file or directory", path);
     return found->second;
   }
-  FileKind kind(const std::string& path) override {
-    return files_.contains(path) ? FileKind::file : FileKind::missing;
-  }
+  FileKind kind(const std::string& path) override { return files_.contains(path) ? FileKind::file : FileKind::missing; }
   std::string real_path(const std::string& path) override { return path; }
 
  private:

@@ -63,6 +63,11 @@ void ModelLoader::include_entry(Value& entry, const Path& at, Value& document, c
     session_.fail(entry, at, fmt::format("include cycle detected: {}{}", chain, display_name(files[0], session_)));
     return;
   }
+  constexpr std::size_t kDeepest = 50;
+  if (scope.included.size() > kDeepest) {
+    session_.fail(entry, at, fmt::format("more than {} files include one another in a row", kDeepest));
+    return;
+  }
   std::string directory = parent_path(files[0]);
   const Value* chosen = entry.get("project_directory");
   if (chosen != nullptr && chosen->is_string() && !chosen->as_string().empty()) {

@@ -36,6 +36,7 @@ class ModelLoader {
     const Chain* parent = nullptr;
     std::string file;
     std::string service;
+    int length = 1;
   };
 
   std::optional<ReadFile> open(const std::string& path, const Place& asked, const std::string& asked_path);

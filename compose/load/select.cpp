@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "base/strings.hpp"
+#include "compose/schema/suggest.hpp"
 
 namespace compose::load {
 namespace {
@@ -80,9 +80,8 @@ void select_services(Value& project, Value& disabled, const std::vector<std::str
     if (services->get(name) != nullptr) continue;
     const Value* service = disabled.get(name);
     if (service == nullptr) {
-      const auto near = nearest(name, known);
       session.diagnostics.error({}, "services", fmt::format("no such service: {}", name),
-                                near ? fmt::format("did you mean \"{}\"?", *near) : std::string{});
+                                schema::did_you_mean(name, known));
       continue;
     }
     // A service that is named is wanted, and with it its profiles.

@@ -8,6 +8,7 @@
 
 #include "base/strings.hpp"
 #include "compose/schema/compiled.hpp"
+#include "compose/schema/suggest.hpp"
 #include "yaml/write.hpp"
 
 namespace compose::schema {
@@ -173,9 +174,8 @@ class Validator {
   void check_text(Value& value, const Node& node) {
     const std::string& text = value.as_string();
     if (!node.values.empty() && std::find(node.values.begin(), node.values.end(), text) == node.values.end()) {
-      const auto near = nearest(text, node.values);
       report(value, fmt::format("\"{}\" must be one of {}", text, join(node.values, ", ")),
-             near ? fmt::format("did you mean \"{}\"?", *near) : std::string{});
+             did_you_mean(text, node.values));
     } else if (node.pattern != nullptr && !node.pattern(text)) {
       report(value, fmt::format("\"{}\" does not match the pattern {}", text, node.pattern_text));
     }
@@ -234,10 +234,9 @@ class Validator {
     std::vector<std::string> known;
     for (const auto& [key, schema] : node.properties) known.push_back(key);
     std::sort(known.begin(), known.end());
-    std::string hint;
-    if (const auto near = nearest(entry.key, known)) {
-      hint = fmt::format("did you mean \"{}\"?", *near);
-    } else if (known.empty()) {
+    constexpr std::size_t kMostHints = 100;  // who has more mistakes than this reads no more of them
+    std::string hint = problems.size() < kMostHints ? did_you_mean(entry.key, known) : std::string{};
+    if (known.empty()) {
       hint = "names have letters, digits, '.', '_' and '-' only";
     }
     const char* what = known.empty() ? "invalid name" : "unknown attribute";

@@ -27,7 +27,6 @@ class Parser {
       document.tagged = tagged_;
       out.documents.push_back(std::move(document));
     }
-    if (scanner_.error()) issue(place(scanner_.error()->where), scanner_.error()->message);
   }
 
  private:
@@ -54,10 +53,18 @@ class Parser {
   TokenKind next() {
     const Token* token = stopped_ ? nullptr : scanner_.peek();
     if (token == nullptr) {
+      if (!stopped_) issue(place(scanner_.error()->where), scanner_.error()->message);
       stopped_ = true;
       return TokenKind::stream_end;
     }
     return token->kind;
+  }
+  // The same while the value of `key` is awaited: a mistake there belongs to it.
+  TokenKind next_in(const std::string& key) {
+    const std::size_t known = issues_->size();
+    const TokenKind kind = next();
+    if (issues_->size() > known) issues_->back().path = key;
+    return kind;
   }
   const Mark& here() { return scanner_.peek()->start; }
 
@@ -399,8 +406,8 @@ class Parser {
       }
       Value value = empty(key.place);
       if (next() == TokenKind::value) {
-        value.place = after(scanner_.take().start);
-        const TokenKind follows = next();
+        scanner_.take();
+        const TokenKind follows = next_in(key.text);
         if (follows != TokenKind::key && follows != TokenKind::value && follows != TokenKind::block_end) {
           value = child(depth, true, true, [&] { return key.text; });
         }
@@ -435,8 +442,8 @@ class Parser {
     }
     Value value = empty(key.place);
     if (!stopped_ && next() == TokenKind::value) {
-      value.place = after(scanner_.take().start);
-      const TokenKind follows = next();
+      scanner_.take();
+      const TokenKind follows = next_in(key.text);
       if (follows != TokenKind::flow_entry && follows != closer)
         value = child(depth, false, false, [&] { return key.text; });
     }
