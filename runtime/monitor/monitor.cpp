@@ -71,6 +71,7 @@ class Monitor {
 
   // Start.
   Result<void> start();
+  bool finished() const;
   Result<launch::Stdio> make_pipes(std::array<UniqueFd, 3>& theirs);
   void on_launch();
   void on_notice(launch::Notice notice);
@@ -224,6 +225,12 @@ Result<void> Monitor::start() {
   return {};
 }
 
+/// The end is known to whom it concerns, and attached clients have all the output.
+bool Monitor::finished() const {
+  const bool told = heard_ || goodbye_ || (std::ranges::none_of(peers_, &Peer::supervisor) && !respawner_);
+  return final_ && told && std::ranges::all_of(peers_, [](const Peer& peer) { return peer.queue.empty(); });
+}
+
 int Monitor::run() {
   if (auto done = start(); !done) {
     if (launch_) launch_->abandon();
@@ -232,7 +239,7 @@ int Monitor::run() {
     if (!epoll_.valid()) return 1;  // the message waits in the socket's buffer
   }
   std::array<epoll_event, 16> events{};
-  while (!(final_ && (heard_ || goodbye_ || (supervisor() == nullptr && !respawner_)))) {
+  while (!finished()) {
     const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), -1);
     if (count < 0 && errno != EINTR) return 1;
     for (int i = 0; i < count; ++i) {

@@ -219,23 +219,32 @@ Result<void> StepRunner::mask(const RootStep& step) {
   if (!target) return is_missing(target.error()) ? Result<void>{} : Result<void>{std::move(target).error()};
   struct stat status{};
   if (::fstat(target->get(), &status) != 0) return os_error("stat");
-  UniqueFd& cover = S_ISDIR(status.st_mode) ? empty_ : null_;
-  if (!cover.valid() && S_ISDIR(status.st_mode)) {
-    TRY_ASSIGN(NewFilesystem system, NewFilesystem::open("tmpfs"));
-    TRY(system.option("size=0"));
-    TRY(system.option("nr_inodes=2"));
-    TRY_ASSIGN(cover, system.mount(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-  } else if (!cover.valid()) {
+  if (S_ISDIR(status.st_mode)) return mask_directory(target->get());
+  if (!null_.valid()) {
     // The host's node, and truly the null device: the container cannot have put something else there (CVE-2025-31133).
-    cover.reset(::open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    null_.reset(::open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
     struct stat null{};
-    if (!cover.valid() || ::fstat(cover.get(), &null) != 0) return os_error("open the host's /dev/null");
+    if (!null_.valid() || ::fstat(null_.get(), &null) != 0) return os_error("open the host's /dev/null");
     if (!S_ISCHR(null.st_mode) || null.st_rdev != ::makedev(1, 3)) {
       return make_error(Errc::failed, "the host's /dev/null is not the null device");
     }
   }
-  TRY_ASSIGN(const UniqueFd copy, clone_mount(cover.get(), "", false));
+  TRY_ASSIGN(const UniqueFd copy, clone_mount(null_.get(), "", false));
   return attach_mount(copy.get(), target->get());
+}
+
+/// One empty tmpfs serves all: kernels before 6.15 copy only mounts that are attached, so the first is made and
+/// attached, and the others are copies of it.
+Result<void> StepRunner::mask_directory(int target) {
+  if (empty_.valid()) {
+    TRY_ASSIGN(const UniqueFd copy, clone_mount(empty_.get(), "", false));
+    return attach_mount(copy.get(), target);
+  }
+  TRY_ASSIGN(NewFilesystem system, NewFilesystem::open("tmpfs"));
+  TRY(system.option("size=0"));
+  TRY(system.option("nr_inodes=2"));
+  TRY_ASSIGN(empty_, system.mount(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  return attach_mount(empty_.get(), target);
 }
 
 Result<void> StepRunner::readonly(const RootStep& step) {

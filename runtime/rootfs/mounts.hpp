@@ -27,6 +27,7 @@ class StepRunner {
   Result<void> device(const launch::RootStep& step);
   Result<void> symlink(const launch::RootStep& step);
   Result<void> mask(const launch::RootStep& step);
+  Result<void> mask_directory(int target);
   Result<void> readonly(const launch::RootStep& step);
   Result<void> remount(const launch::RootStep& step);
   Result<UniqueFd> target_directory(const launch::RootStep& step);
@@ -34,7 +35,7 @@ class StepRunner {
   const launch::LaunchPlan& plan_;
   int root_;
   UniqueFd null_;   ///< the host's /dev/null, checked
-  UniqueFd empty_;  ///< a detached read-only tmpfs for masked directories
+  UniqueFd empty_;  ///< a read-only tmpfs that covers masked directories
 };
 
 /// A pseudo-terminal of the container's own devpts, its end mounted on /dev/console.
