@@ -83,10 +83,15 @@ Result<image::Image> build_with(const BuildRequest& request, image::Store& store
   }
   TRY_ASSIGN(const image::UseLock use, store.internal().use());
   TRY(image::Workspace::sweep(store.internal().tmp));
+  if (!request.run_root.empty()) TRY(image::Workspace::sweep(request.run_root + "/build"));
   TRY_ASSIGN(StagePlan plan, read_plan(request));
   TRY_ASSIGN(SourceTree context, open_context(request));
   Session session{request, store, pull, std::move(plan), std::move(context), runner};
-  TRY_ASSIGN(StageState state, session.run());
+  Result<StageState> result = session.run();
+  // Left empty unless another build is at work there.
+  if (!request.run_root.empty()) ::rmdir((request.run_root + "/build").c_str());
+  if (!result) return std::move(result).error();
+  StageState state = std::move(*result);
   for (const auto& [name, value] : request.build.labels) state.config.labels[name] = value;
   state.config.created = state.created;
   return store.internal().add_image(image::to_json(state.config), names);

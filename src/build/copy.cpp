@@ -21,7 +21,6 @@ using image::ViewEntry;
 
 constexpr std::size_t kMaxAccounts = std::size_t{4} << 20;
 constexpr std::size_t kBufferSize = std::size_t{256} << 10;
-constexpr mode_t kModeBits = 07777;
 
 std::string base_name(const std::string& path) {
   const std::size_t slash = path.rfind('/');

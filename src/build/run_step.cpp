@@ -90,13 +90,12 @@ std::vector<std::string> Session::run_environment(const StageState& state) const
   return environment;
 }
 
-Result<void> Session::run_command(StageRun& run, const Instruction& item) {
-  if (item.arguments.empty()) return make_error(Errc::invalid, "RUN needs a command");
-  std::string network = request_.build.network;
-  bool privileged = request_.build.privileged;
+/// --network and --security, on top of what the build says.
+Result<Session::RunOptions> Session::run_options(const Instruction& item) const {
+  RunOptions options{request_.build.network, request_.build.privileged};
   for (const Flag& flag : item.flags) {
     if (flag.name == "network") {
-      network = flag.value;
+      options.network = flag.value;
     } else if (flag.name == "security") {
       if (flag.value != "sandbox" && flag.value != "insecure") {
         return make_error(Errc::invalid, "--security is sandbox or insecure, not \"{}\"", flag.value);
@@ -106,18 +105,24 @@ Result<void> Session::run_command(StageRun& run, const Instruction& item) {
       if (flag.value == "insecure" && !allowed) {
         return make_error(Errc::permission, "--security=insecure needs build.entitlements: [security.insecure]");
       }
-      privileged = privileged || flag.value == "insecure";
+      options.privileged = options.privileged || flag.value == "insecure";
     } else if (flag.name != "mount") {
       return make_error(Errc::invalid, "RUN has no flag --{}", flag.name);
     }
   }
-  if (network != "" && network != "default" && network != "host" && network != "none") {
-    return make_error(Errc::invalid, "the network of a build is default, host or none, not \"{}\"", network);
+  if (options.network == "default" || options.network == "host") options.network.clear();
+  if (!options.network.empty() && options.network != "none") {
+    return make_error(Errc::invalid, "the network of a build is default, host or none, not \"{}\"", options.network);
   }
-  std::vector<std::string> command = command_of(run.state.config, item);
+  return options;
+}
+
+Result<void> Session::run_command(StageRun& run, const Instruction& item) {
+  if (item.arguments.empty()) return make_error(Errc::invalid, "RUN needs a command");
+  TRY_ASSIGN(const RunOptions options, run_options(item));
+  const std::vector<std::string> command = command_of(run.state.config, item);
   const std::vector<std::string> environment = run_environment(run.state);
   TRY_ASSIGN(const std::string mounts, mounts_key(run, item));
-
   FileStep step;
   step.instruction = &item;
   step.name = step_name(run, item);
@@ -129,8 +134,8 @@ Result<void> Session::run_command(StageRun& run, const Instruction& item) {
                  .add(environment)
                  .add(run.state.config.user)
                  .add(run.state.config.working_dir)
-                 .add(network == "none" ? "none" : "")
-                 .add(privileged ? "privileged" : "")
+                 .add(options.network)
+                 .add(options.privileged ? "privileged" : "")
                  .add(mounts)
                  .digest();
   step.make = [&](const std::string& workspace, const std::string& folder) -> Result<void> {
@@ -141,38 +146,45 @@ Result<void> Session::run_command(StageRun& run, const Instruction& item) {
     request.lower = run.state.view().layers();
     request.arguments = command;
     request.environment = environment;
-    for (const auto& [name, value] : request_.proxy_args) request.environment.push_back(name + "=" + value);
-    for (const auto& [name, value] : build_args_) {
-      if (is_proxy_argument(name) && !run.state.args.contains(name)) request.environment.push_back(name + "=" + value);
-    }
     request.user = run.state.config.user;
     request.working_dir = run.state.config.working_dir;
-    request.network_none = network == "none";
-    request.privileged = privileged;
-    request.extra_hosts = request_.build.extra_hosts;
-    request.ulimits = request_.build.ulimits;
-    request.shm_size = request_.build.shm_size;
-    request.finish_spec = request_.finish_spec;
-    TRY_ASSIGN(StepMounts extra, step_mounts(run, item, workspace));
-    request.mounts = std::move(extra.mounts);
-    request.environment.insert(request.environment.end(), extra.environment.begin(), extra.environment.end());
-    if (is_script(item)) {
-      const std::string script = workspace + "/script";
-      TRY(sys::write_file_atomic(script, item.heredocs[0].content, 0755));
-      request.mounts.push_back({RunMount::Kind::file, "/dev/pipes/" + item.heredocs[0].name, script, {}, true, {}});
-      request.arguments = {"/dev/pipes/" + item.heredocs[0].name};
-    }
-    // The upper directory is the root of the container, so it needs the rights of the root below.
-    TRY_ASSIGN(image::LayerWriter writer, image::LayerWriter::create(folder, run.state.view()));
-    TRY(writer.finish());
-    const int number = steps_;
-    TRY_ASSIGN(const int code, runner_.run(request, [&](std::string_view line, bool standard_error) {
-      report({BuildEvent::Kind::output, number, step.name, std::string{line}, standard_error, 0});
-    }));
-    if (code != 0) return make_error(Errc::failed, "{}: exit code {}", item.text, code);
-    return remove_mount_points(request);
+    request.network_none = options.network == "none";
+    request.privileged = options.privileged;
+    return execute(run, item, std::move(request), folder, step.name);
   };
   return file_step(run, step);
+}
+
+/// Runs the command with its mounts; the upper directory is then the layer.
+Result<void> Session::execute(StageRun& run, const Instruction& item, RunRequest request, const std::string& folder,
+                              const std::string& step_name) {
+  for (const auto& [name, value] : request_.proxy_args) request.environment.push_back(name + "=" + value);
+  for (const auto& [name, value] : build_args_) {
+    if (is_proxy_argument(name) && !run.state.args.contains(name)) request.environment.push_back(name + "=" + value);
+  }
+  request.extra_hosts = request_.build.extra_hosts;
+  request.ulimits = request_.build.ulimits;
+  request.shm_size = request_.build.shm_size;
+  request.finish_spec = request_.finish_spec;
+  TRY_ASSIGN(StepMounts extra, step_mounts(run, item, request.workspace));
+  request.mounts = std::move(extra.mounts);
+  request.environment.insert(request.environment.end(), extra.environment.begin(), extra.environment.end());
+  if (is_script(item)) {
+    const std::string script = request.workspace + "/script";
+    const std::string target = "/dev/pipes/" + item.heredocs[0].name;
+    TRY(sys::write_file_atomic(script, item.heredocs[0].content, 0755));
+    request.mounts.push_back({RunMount::Kind::file, target, script, {}, true, {}});
+    request.arguments = {target};
+  }
+  // The upper directory is the root of the container, so it needs the rights of the root below.
+  TRY_ASSIGN(image::LayerWriter writer, image::LayerWriter::create(folder, run.state.view()));
+  TRY(writer.finish());
+  const int number = steps_;
+  TRY_ASSIGN(const int code, runner_.run(request, [&](std::string_view line, bool standard_error) {
+    report({BuildEvent::Kind::output, number, step_name, std::string{line}, standard_error, 0});
+  }));
+  if (code != 0) return make_error(Errc::failed, "{}: exit code {}", item.text, code);
+  return remove_mount_points(request);
 }
 
 /// What the mounts add to the step's key: where things come from, not what is in a cache or a secret.

@@ -74,6 +74,13 @@ class Session {
   Result<SourceTree> source_tree(const std::string& from, std::size_t before);
   Result<CopyOptions> copy_options(StageRun& run, const Instruction& item, std::vector<std::string>& heredocs) const;
   // RUN
+  struct RunOptions {
+    std::string network;  ///< "none", or "" for the host's
+    bool privileged = false;
+  };
+  Result<RunOptions> run_options(const Instruction& item) const;
+  Result<void> execute(StageRun& run, const Instruction& item, RunRequest request, const std::string& folder,
+                       const std::string& step_name);
   struct StepMounts {
     std::vector<RunMount> mounts;
     std::vector<std::string> environment;      ///< secrets given as variables

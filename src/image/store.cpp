@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "image/config_instructions.hpp"
 #include "image/store_internal.hpp"
@@ -67,8 +68,9 @@ Result<std::vector<Image>> Store::list() const {
     TRY_ASSIGN(Image image, internal_->read_image(entry.image_id, index).with("image {}", entry.image_id));
     images.push_back(std::move(image));
   }
-  std::stable_sort(images.begin(), images.end(),
-                   [](const Image& a, const Image& b) { return a.config.created > b.config.created; });
+  std::sort(images.begin(), images.end(), [](const Image& a, const Image& b) {
+    return std::tie(a.config.created, a.id) > std::tie(b.config.created, b.id);
+  });
   return images;
 }
 
