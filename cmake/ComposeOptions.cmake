@@ -24,6 +24,11 @@ endif()
 find_program(COMPOSE_CCACHE ccache)
 if(COMPOSE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${COMPOSE_CCACHE})
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    # Without debug information nothing in an object depends on where the checkout is: clones share the cache.
+    set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${COMPOSE_CCACHE})
+  endif()
 endif()
 
 # compose_library(NAME SOURCES... [LINK libs...]): a static library of the project.
