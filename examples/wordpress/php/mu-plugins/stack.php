@@ -30,3 +30,12 @@ remove_action('init', 'wp_schedule_update_checks');
 foreach (['_maybe_update_core', '_maybe_update_plugins', '_maybe_update_themes'] as $check) {
     remove_action('admin_init', $check);
 }
+
+// WordPress keeps its schedule in one option, and a cron round writes back the copy it read when it began: a post that
+// is scheduled meanwhile would be forgotten. So that round reads the schedule anew each time it changes it.
+add_filter('pre_option_cron', function ($value) {
+    if (wp_doing_cron()) {
+        wp_cache_delete('alloptions', 'options');
+    }
+    return $value;
+});
