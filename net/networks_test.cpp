@@ -169,6 +169,9 @@ class NetworksTest : public ::testing::Test {
       }
     });
     container.netns.run([&] { COMPOSE_ASSERT_OK(endpoint::configure(attachments)); });
+    host_->run([&] {
+      for (const auto& attachment : attachments) COMPOSE_ASSERT_OK(endpoint::open_port(attachment));
+    });
   }
 
   static Publication publication(const Container& container, std::uint16_t host_port, const std::string& host_ip = {},

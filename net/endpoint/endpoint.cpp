@@ -283,6 +283,66 @@ Result<void> remove_pair(const Attachment& attachment) {
   return outcome;
 }
 
+namespace {
+
+/// Has the kernel's link watch noticed that the interface has a carrier? (Documentation/networking/operstates.rst.)
+/// Newer kernels look at once when they are asked this, which is all we want of them.
+bool is_operating(netlink::Socket& socket, const std::string& name) {
+  constexpr std::uint8_t kUp = 6;  // IF_OPER_UP
+  netlink::Batch batch;
+  batch.message(RTM_GETLINK, 0, "look at an interface");
+  batch.header(link_header(0, false));
+  batch.text(IFLA_IFNAME, name);
+  bool up = false;
+  const auto outcome = socket.query(batch, [&](const netlink::Reply& reply) {
+    if (reply.payload.size() < sizeof(ifinfomsg)) return;
+    netlink::for_each_attribute(reply.payload.substr(sizeof(ifinfomsg)), [&](const netlink::Attribute& attribute) {
+      if (attribute.type == IFLA_OPERSTATE) up = attribute.u8() == kUp;
+    });
+  });
+  return outcome.ok() && up;
+}
+
+/// An interface that came up without a carrier drops what it should send until the link watch attaches its queue.
+/// A changed queue length does the same at once; the kernel does nothing when it is the old one, so it is changed
+/// twice.
+void attach_queue(netlink::Batch& batch, const std::string& name) {
+  for (const std::uint32_t length : {1001U, 1000U}) {
+    batch.message(RTM_NEWLINK, 0, fmt::format("attach the queue of \"{}\"", name));
+    batch.header(link_header(0, false));
+    batch.text(IFLA_IFNAME, name);
+    batch.u32(IFLA_TXQLEN, length);
+  }
+}
+
+}  // namespace
+
+Result<void> open_port(const Attachment& attachment) {
+  if (attachment.kind != Attachment::Kind::veth) return {};
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_ROUTE));
+  netlink::Batch batch;
+  if (!is_operating(socket, attachment.host_interface)) {
+    constexpr std::uint8_t kForwarding = 3;  // BR_STATE_FORWARDING, linux/if_bridge.h
+    batch.message(RTM_NEWLINK, 0, fmt::format("open the bridge's port \"{}\"", attachment.host_interface));
+    batch.header(link_header(0, false));
+    batch.text(IFLA_IFNAME, attachment.host_interface);
+    const std::size_t info = batch.nest(IFLA_LINKINFO);
+    batch.text(IFLA_INFO_SLAVE_KIND, "bridge");
+    const std::size_t data = batch.nest(IFLA_INFO_SLAVE_DATA);
+    batch.u8(IFLA_BRPORT_STATE, kForwarding);
+    batch.end(data);
+    batch.end(info);
+    attach_queue(batch, attachment.host_interface);
+  }
+  // A bridge has a carrier when its first port is open.
+  if (!is_operating(socket, attachment.bridge)) attach_queue(batch, attachment.bridge);
+  auto outcome = socket.execute(batch);
+  const int code = outcome.ok() ? 0 : outcome.error().sys_errno();
+  // The container has ended already, or runs a spanning tree on the bridge, which decides itself.
+  if (code == ENODEV || code == ENETDOWN || code == EBUSY) return {};
+  return outcome;
+}
+
 Result<void> configure(std::span<const Attachment> attachments) {
   netlink::Batch batch;
   constexpr int kLoopbackIndex = 1;

@@ -50,6 +50,11 @@ Result<void> create_pair_in(const Attachment& attachment, int netns_fd);
 /// net.ipv4.ip_unprivileged_port_start=0 and net.ipv4.ping_group_range so that a container needs no rights for either.
 Result<void> configure(std::span<const Attachment> attachments);
 
+/// Runs in the host's network namespace after configure() inside: the bridge forwards for this container at once. By
+/// itself it does so when the kernel's link watch has noticed the carrier, which a busy machine delays; what the
+/// container sends before is lost, and its first connection late by the second after which ARP asks again.
+Result<void> open_port(const Attachment& attachment);
+
 /// Listening sockets behind 127.0.0.11:53 of one network namespace, non-blocking and close-on-exec.
 struct ResolverSockets {
   UniqueFd udp;

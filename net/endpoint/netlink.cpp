@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t aligned(std::size_t size) {
   return (size + NLMSG_ALIGNTO - 1) & ~(std::size_t{NLMSG_ALIGNTO} - 1);
 }
-constexpr std::size_t kReceiveBuffer = 64 * 1024;
+constexpr std::size_t kReceiveBuffer = 32 * 1024;  // the kernel sends no larger pieces of a dump
 }  // namespace
 
 void Batch::append(const void* data, std::size_t size) {
