@@ -21,6 +21,7 @@
 #include "runtime/launch/launch.hpp"
 #include "runtime/launch/sync.hpp"
 #include "runtime/monitor/files.hpp"
+#include "runtime/monitor/input_queue.hpp"
 #include "runtime/monitor/log_writer.hpp"
 #include "runtime/monitor/request.hpp"
 #include "runtime/monitor/respawn.hpp"
@@ -106,6 +107,8 @@ class Monitor {
   Peer* supervisor();
   void supervisor_gone();
   void write_input();
+  std::uint32_t peer_events(const Peer& peer) const;
+  std::uint32_t stream_events() const;
   void resize(std::uint16_t rows, std::uint16_t columns);
 
   Event event(Event::Kind kind) const;
@@ -119,7 +122,7 @@ class Monitor {
   UniqueFd terminal_;  ///< for resizing; its reading end is streams_[0]
   winsize size_{};
   UniqueFd input_;
-  std::string input_queue_;
+  InputQueue input_queue_;
   bool input_ends_ = false;
   net::endpoint::ResolverSockets resolver_;
   std::optional<cgroup::Group> group_;
@@ -436,7 +439,7 @@ void Monitor::flush(Peer& peer) {
     peer.queued -= piece.size() - 1;
     peer.queue.pop_front();
   }
-  rewatch(peer.socket.get(), peer.queue.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT);
+  rewatch(peer.socket.get(), peer_events(peer));
 }
 
 bool Monitor::output_blocked() const {
@@ -449,7 +452,7 @@ void Monitor::update_streams() {
   if (blocked == paused_streams_) return;
   paused_streams_ = blocked;
   for (const auto& stream : streams_) {
-    if (stream.fd.valid()) rewatch(stream.fd.get(), blocked ? 0U : static_cast<std::uint32_t>(EPOLLIN));
+    if (stream.fd.valid()) rewatch(stream.fd.get(), stream_events());
   }
 }
 
@@ -504,8 +507,9 @@ void Monitor::on_message(Peer& peer, std::string_view message) {
       heard_ = heard_ || (peer.supervisor && final_.has_value());
       break;
     case wire::kInput:
-      input_queue_ += message.substr(1);
+      input_queue_.add(message.substr(1));
       write_input();
+      rewatch(peer.socket.get(), peer_events(peer));
       break;
     case wire::kEndInput:
       input_ends_ = true;
@@ -524,29 +528,42 @@ void Monitor::resize(std::uint16_t rows, std::uint16_t columns) {
   if (terminal_.valid()) ::ioctl(terminal_.get(), TIOCSWINSZ, &size_);
 }
 
+/// What of the queue the container takes now; for the rest epoll says when, and meanwhile the senders wait.
 void Monitor::write_input() {
   const int fd = request_.tty ? terminal_.get() : input_.get();
-  if (fd < 0) {
+  if (fd < 0) return input_queue_.clear();
+  const bool was_full = input_queue_.full();
+  if (!input_queue_.drain(fd)) {
     input_queue_.clear();
+    input_ends_ = true;
+  }
+  if (was_full != input_queue_.full()) {
+    for (const auto& peer : peers_) rewatch(peer.socket.get(), peer_events(peer));
+  }
+  if (request_.tty) {
+    if (streams_[0].fd.valid()) rewatch(streams_[0].fd.get(), stream_events());
     return;
   }
-  while (!input_queue_.empty()) {
-    const ssize_t size = ::write(fd, input_queue_.data(), input_queue_.size());
-    if (size < 0 && errno == EAGAIN) break;
-    if (size < 0) {
-      input_queue_.clear();
-      input_ends_ = true;
-      break;
-    }
-    input_queue_.erase(0, static_cast<std::size_t>(size));
-  }
-  if (request_.tty) return;  // a terminal's buffer is emptied by echo and readers; the next key tries again
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   if (!input_queue_.empty()) {
     watch(fd, EPOLLOUT);
   } else if (input_ends_) {
     input_.reset();
   }
+}
+
+std::uint32_t Monitor::peer_events(const Peer& peer) const {
+  std::uint32_t events = 0;
+  if (!peer.attached || !input_queue_.full()) events |= EPOLLIN;
+  if (!peer.queue.empty()) events |= EPOLLOUT;
+  return events;
+}
+
+std::uint32_t Monitor::stream_events() const {
+  std::uint32_t events = 0;
+  if (!paused_streams_) events |= EPOLLIN;
+  if (request_.tty && !input_queue_.empty()) events |= EPOLLOUT;
+  return events;
 }
 
 void Monitor::drop_peer(std::list<Peer>::iterator peer) {

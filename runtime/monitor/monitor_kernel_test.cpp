@@ -210,6 +210,32 @@ TEST_F(MonitorTest, PassesStandardInputAndItsEnd) {
   EXPECT_EQ(finish(client).last.exit_code, 0);
 }
 
+TEST_F(MonitorTest, MakesSendersWaitForAContainerThatDoesNotRead) {
+  request.open_stdin = true;
+  spec.process->args = {"/bin/sh", "-c", "while [ ! -e /data/go ]; do sleep 0.01; done; wc -c"};
+  auto client = start();
+  wait_started(client);
+  auto attached = monitor::Attached::connect(socket());
+  ASSERT_TRUE(attached.ok());
+  // More than its pipe, the monitor's queue and the socket hold together: the sender gets stuck until somebody reads.
+  ::fcntl(attached->fd(), F_SETFL, O_NONBLOCK);
+  std::size_t sent = 0;
+  const std::string piece(4096, 'x');
+  for (int idle = 0; idle < 50 && sent < (16U << 20); ++idle) {
+    while (attached->send_input(piece)) {
+      sent += piece.size();
+      idle = 0;
+    }
+    ::usleep(1000);
+  }
+  EXPECT_LT(sent, 4U << 20);
+  ::fcntl(attached->fd(), F_SETFL, 0);
+  ASSERT_TRUE(sys::write_file_atomic(folder / "bundle/rootfs/data/go", "x").ok());
+  ASSERT_TRUE(attached->end_input().ok());
+  EXPECT_EQ(read_until(*attached, "\n"), std::to_string(sent) + "\n");
+  finish(client);
+}
+
 TEST_F(MonitorTest, LosesNothingWhenAClientReadsSlowly) {
   request.wait_attach = true;
   spec.process->args = {
