@@ -26,6 +26,7 @@ constexpr OptionSpec kOptions[] = {{"process", 'p', true},
                                    {"process-label", 0, true},
                                    {"apparmor", 0, true},
                                    {"no-new-privs", 0, false},
+                                   {"privileged", 0, false},
                                    {"cap", 'c', true},
                                    {"preserve-fds", 0, true},
                                    {"cgroup", 0, true},
@@ -60,6 +61,10 @@ Result<launch::ProcessPlan> from_options(const Arguments& arguments, launch::Pro
   process.no_new_privileges = process.no_new_privileges || arguments.flag("no-new-privs");
   if (arguments.has("apparmor")) process.apparmor_profile = arguments.get("apparmor");
   if (arguments.has("process-label")) process.selinux_label = arguments.get("process-label");
+  if (arguments.flag("privileged")) {
+    const std::uint64_t all = security::own_bounding();
+    process.capabilities = {all, all, 0, all, 0};
+  }
   for (const auto& name : arguments.all("cap")) {
     const auto number = security::capability_number(name);
     if (!number) return make_error(Errc::invalid, "unknown capability \"{}\"", name);

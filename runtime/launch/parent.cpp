@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "runtime/launch/child.hpp"
 #include "runtime/launch/hooks.hpp"
@@ -31,6 +32,13 @@ struct Launch::State {
   UniqueFd pidfd, sync;
   std::optional<cgroup::Group> group;
   bool about_to_exec = false;
+  bool ports_open = false;
+
+  /// The container has configured its interfaces: its bridges may forward to it at once.
+  void open_ports() {
+    if (std::exchange(ports_open, true)) return;
+    for (const auto& attachment : plan->attachments) (void)net::endpoint::open_port(attachment);
+  }
 };
 
 namespace {
@@ -176,10 +184,12 @@ Result<std::optional<Notice>> Launch::receive(bool wait) {
         return notice;
       case sync::kResolver:
         if (message.fds.size() != 2) break;
+        s.open_ports();
         notice->kind = Notice::Kind::resolver;
         notice->resolver = {std::move(message.fds[0]), std::move(message.fds[1])};
         return notice;
       case sync::kReady:
+        s.open_ports();
         notice->kind = Notice::Kind::ready;
         return notice;
       case sync::kFailed:
@@ -188,6 +198,7 @@ Result<std::optional<Notice>> Launch::receive(bool wait) {
         return notice;
       case sync::kExec:
         s.about_to_exec = true;
+        s.open_ports();
         continue;
       case sync::kHooks: {
         const std::string json = state_json(*s.plan, "creating", s.pid);

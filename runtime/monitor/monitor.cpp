@@ -491,7 +491,12 @@ void Monitor::on_message(Peer& peer, std::string_view message) {
       if (held_) release();
       break;
     case wire::kSignal:
-      if (numbers && pid_ != 0) (void)sys::send_signal(pidfd_.get(), static_cast<int>(numbers->first));
+      if (numbers && pid_ != 0) {
+        // Until its program runs, pid 1 is our own code and deaf to everything but SIGKILL.
+        const int signo = static_cast<int>(numbers->first);
+        const bool ends = signo == SIGTERM || signo == SIGINT || signo == SIGQUIT;
+        (void)sys::send_signal(pidfd_.get(), launch_ && ends ? SIGKILL : signo);
+      }
       break;
     case wire::kKillAll:
       if (group_) (void)group_->kill_all();

@@ -197,6 +197,16 @@ TEST_F(MonitorTest, LetsOneTypeIntoItsTerminal) {
   EXPECT_EQ(finish(client).last.exit_code, 6);
 }
 
+TEST_F(MonitorTest, EndsAContainerThatIsStillHeld) {
+  request.wait_attach = true;
+  auto client = start();
+  EXPECT_EQ(next_event(client).kind, Kind::created);
+  ASSERT_TRUE(client.signal(SIGTERM).ok());
+  const auto last = finish(client).last;
+  EXPECT_EQ(last.kind, Kind::failed);
+  EXPECT_EQ(last.message, "the container's process ended before it ran its program");
+}
+
 TEST_F(MonitorTest, PassesStandardInputAndItsEnd) {
   request.open_stdin = true;
   spec.process->args = {"/bin/wc", "-c"};
