@@ -248,7 +248,7 @@ class Decider {
         replica.cause = "paused";
         return;
       case State::exited:
-        if (completed(*replica.old) && is_one_shot(project_, replica.service->name)) return;
+        if (stays_completed(replica)) return;
         replica.start = true;
         replica.cause = fmt::format("exited with code {}", replica.old->exit_code);
         return;
@@ -259,6 +259,15 @@ class Decider {
         replica.cause = "created";
         return;
     }
+  }
+
+  // It has done its work. Naming the service runs it again.
+  bool stays_completed(const Replica& replica) const {
+    const model::Service& service = *replica.service;
+    if (!completed(*replica.old) || std::ranges::find(options_.services, service.name) != options_.services.end()) {
+      return false;
+    }
+    return is_one_shot(project_, service.name) || (!restarts_after_success(service) && replica.old->ended_this_boot);
   }
 
   static void bounce(Replica& replica, std::string cause) {

@@ -47,6 +47,14 @@ bool is_one_shot(const model::Project& project, const std::string& service) {
   });
 }
 
+bool restarts_after_success(const model::Service& service) {
+  if (service.deploy && service.deploy->restart_policy) {
+    const std::string& condition = service.deploy->restart_policy->condition;
+    return condition.empty() || condition == "any";
+  }
+  return service.restart == "always" || service.restart == "unless-stopped";
+}
+
 std::vector<std::string> shares_with(const model::Service& service) {
   std::vector<std::string> result;
   const auto add = [&](std::string name) {

@@ -25,6 +25,7 @@ struct ObservedContainer {
   bool one_off = false;         ///< made by `run`
   bool stop_requested = false;  ///< its last end was asked for (stop, kill, down), not its own
   bool started_before = false;  ///< has run at least once
+  bool ended_this_boot = true;  ///< its last run was in the host's present boot (a shutdown ends services with 0, too)
   /// target path -> volume name
   std::map<std::string, std::string> anonymous_volumes;
   std::vector<std::string> networks;  ///< real names

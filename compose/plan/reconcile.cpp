@@ -236,6 +236,7 @@ class Ordering {
     for (const auto& name : decisions_.order) {
       const bool one_shot = is_one_shot(project_, name);
       for (const auto& replica : replicas_of(name)) {
+        if (!replica.starts() && replica.old != nullptr && completed(*replica.old)) continue;
         const auto condition = one_shot ? model::Condition::completed_successfully : model::Condition::healthy;
         gates_.ready(member(replica), condition, "--wait");
       }

@@ -6,8 +6,9 @@
 //    it uses is recreated, or when one of its networks is; never otherwise, unless asked;
 //  - a service starts when each dependency's condition holds; services that do not depend on each other go in parallel;
 //  - the old container of a changed service is stopped only when the new one could start (its dependencies are ready);
-//  - a one-shot (a service others wait for with service_completed_successfully, or a job) that completed and is
-//    unchanged stays completed;
+//  - what completed stays completed while it is unchanged and not named: a one-shot (a service others wait for with
+//    service_completed_successfully, or a job), and a service without a restart policy that ended by itself with exit
+//    code 0 since the host was started;
 //  - stopping goes against the dependencies: dependents first.
 #include <chrono>
 #include <cstdint>
@@ -94,6 +95,9 @@ std::string container_name(const model::Project& project, const model::Service& 
 /// Whether the service's end is its purpose: somebody waits for it with service_completed_successfully, or its
 /// deploy.mode is a job.
 bool is_one_shot(const model::Project& project, const std::string& service);
+
+/// Whether its restart policy starts it again after a clean exit (always, unless-stopped, condition any).
+bool restarts_after_success(const model::Service& service);
 
 /// The services whose namespaces or volumes `service` uses; ObservedContainer::shares_with.
 std::vector<std::string> shares_with(const model::Service& service);

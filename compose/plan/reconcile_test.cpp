@@ -144,9 +144,10 @@ TEST(Reconcile, WaitsForARunningDependencyThatIsNotHealthyYet) {
   world.observed.containers[0].health = Health::starting;
   EXPECT_EQ(world.text(), "");
   world.observed.containers[1].state = State::exited;
+  world.observed.containers[1].exit_code = 1;
   EXPECT_EQ(world.text(),
             "[] -> #1 container:db:1 wait healthy (needed by api)\n"
-            "[1] -> #2 container:api:1 start (exited with code 0)\n");
+            "[1] -> #2 container:api:1 start (exited with code 1)\n");
 }
 
 TEST(Reconcile, SeveralDependentsShareOneWait) {
@@ -189,7 +190,8 @@ TEST(Reconcile, AOneShotThatCompletedIsNotRunAgain) {
   world.container("web");
   EXPECT_EQ(world.text(), "");
   world.observed.containers[1].state = State::exited;
-  EXPECT_EQ(world.text(), "[] -> #1 container:web:1 start (exited with code 0)\n");
+  world.observed.containers[1].exit_code = 1;
+  EXPECT_EQ(world.text(), "[] -> #1 container:web:1 start (exited with code 1)\n");
 }
 
 TEST(Reconcile, AOneShotIsRunAgainWhenItFailedWasStoppedOrChanged) {
@@ -211,11 +213,32 @@ TEST(Reconcile, AJobThatCompletedIsNotRunAgain) {
   EXPECT_EQ(world.text(), "");
 }
 
-TEST(Reconcile, AnOrdinaryServiceThatEndedWellIsStartedAgain) {
+TEST(Reconcile, AServiceWithoutRestartPolicyThatEndedWellStaysCompleted) {
   World world;
   world.service("web");
   world.container("web", State::exited);
-  EXPECT_EQ(world.text(), "[] -> #1 container:web:1 start (exited with code 0)\n");
+  world.options.wait = true;
+  EXPECT_EQ(world.text(), "");
+  world.project.services["web"].restart = "on-failure";
+  EXPECT_EQ(world.text(), "");
+}
+
+TEST(Reconcile, AServiceThatEndedWellIsStartedAgainWhenItShouldRun) {
+  const std::string started = "[] -> #1 container:web:1 start (exited with code 0)\n";
+  World world;
+  world.service("web").restart = "unless-stopped";
+  world.container("web", State::exited);
+  EXPECT_EQ(world.text(), started);
+  world.project.services["web"].restart = "no";
+  EXPECT_EQ(world.text(), "");
+  world.options.services = {"web"};
+  EXPECT_EQ(world.text(), started);
+  world.options.services = {};
+  world.observed.containers[0].ended_this_boot = false;
+  EXPECT_EQ(world.text(), started);
+  world.observed.containers[0].ended_this_boot = true;
+  world.observed.containers[0].stop_requested = true;
+  EXPECT_EQ(world.text(), started);
 }
 
 TEST(Reconcile, AnOptionalDependencyMayFail) {
@@ -422,13 +445,13 @@ TEST(Reconcile, ScalesDownFromTheEnd) {
   world.service("web").deploy.emplace().replicas = 1;
   world.container("web", State::running, 1);
   world.container("web", State::running, 2);
-  world.container("web", State::exited, 3);
+  world.container("web", State::exited, 3).exit_code = 1;
   EXPECT_EQ(world.text(),
             "[] -> #1 container:web:2 stop (scaled to 1)\n"
             "[1] -> #2 container:web:2 remove (scaled to 1)\n"
             "[] -> #3 container:web:3 remove (scaled to 1)\n");
   world.options.scale["web"] = 3;
-  EXPECT_EQ(world.text(), "[] -> #1 container:web:3 start (exited with code 0)\n");
+  EXPECT_EQ(world.text(), "[] -> #1 container:web:3 start (exited with code 1)\n");
 }
 
 TEST(Reconcile, DependentsWaitForEveryReplica) {
