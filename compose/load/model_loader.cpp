@@ -12,8 +12,14 @@
 namespace compose::load {
 
 std::optional<ReadFile> ModelLoader::open(const std::string& path, const Place& asked, const std::string& asked_path) {
-  if (const auto found = provided_.find(path); found != provided_.end()) return found->second;
-  return read_documents(path, asked, asked_path, session_);
+  const auto found = provided_.find(path);
+  if (found == provided_.end()) return read_documents(path, asked, asked_path, session_);
+  // The trees are large: the first to ask gets them, others (the same -f twice, an extends) have the text read again.
+  ReadFile file = std::move(found->second);
+  found->second = {};
+  found->second.source = file.source;
+  if (file.documents.empty()) return parse_source(file.source, session_);
+  return file;
 }
 
 // Relative to the project directory when paths are to stay relative.

@@ -37,12 +37,17 @@ std::optional<ReadFile> read_documents(const std::string& path, const Place& ask
                                        Session& session) {
   const auto source = read_text(path, asked, asked_path, session);
   if (!source) return std::nullopt;
-  yaml::Parsed parsed = yaml::parse(session.sources.text(*source), *source);
+  return parse_source(*source, session);
+}
+
+ReadFile parse_source(std::uint32_t source, Session& session) {
+  yaml::Parsed parsed = yaml::parse(session.sources.text(source), source);
   report_issues(parsed, session);
   ReadFile file;
-  file.source = *source;
-  for (yaml::Document& document : parsed.documents)
+  file.source = source;
+  for (yaml::Document& document : parsed.documents) {
     file.documents.push_back({std::move(document.root), document.tagged});
+  }
   return file;
 }
 

@@ -21,6 +21,9 @@ struct ReadFile {
 std::optional<ReadFile> read_documents(const std::string& path, const Place& asked, const std::string& asked_path,
                                        Session& session);
 
+/// The documents of a text that is among the sources already.
+ReadFile parse_source(std::uint32_t source, Session& session);
+
 /// Reads the text of a file of another kind (an env file) into the sources; its number, or nothing when it cannot be
 /// read (reported).
 std::optional<std::uint32_t> read_text(const std::string& path, const Place& asked, const std::string& asked_path,

@@ -138,6 +138,8 @@ void Mapping::reindex() {
 }
 
 Entry& Mapping::add(std::string key, Place key_place, Value value) {
+  constexpr std::size_t kUsual = 4;  // most mappings of a project have a few keys
+  if (entries_.capacity() == 0) entries_.reserve(kUsual);
   entries_.push_back({std::move(key), key_place, std::move(value)});
   if (slots_.empty() ? entries_.size() > kScanLimit : entries_.size() * 2 > slots_.size()) {
     reindex();

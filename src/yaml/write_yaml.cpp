@@ -62,6 +62,12 @@ bool block_is_safe(std::string_view text) {
   return text.find(" \n") == std::string_view::npos && text.find("\t") == std::string_view::npos;
 }
 
+// The sections of a project in the order people read them; anything else (extensions) follows.
+std::size_t rank(std::string_view key) {
+  constexpr std::string_view kOrder[] = {"name", "services", "networks", "volumes", "secrets", "configs", "models"};
+  return static_cast<std::size_t>(std::find(std::begin(kOrder), std::end(kOrder), key) - std::begin(kOrder));
+}
+
 class Writer {
  public:
   Writer(std::string& out, const WriteOptions& options) : out_{out}, options_{options} {}
@@ -136,9 +142,10 @@ class Writer {
     for (const Entry& entry : mapping) order.push_back(&entry);
     if (options_.sorted) {
       std::sort(order.begin(), order.end(), [&](const Entry* a, const Entry* b) {
-        const bool a_name = level == 0 && a->key == "name";
-        const bool b_name = level == 0 && b->key == "name";
-        return a_name != b_name ? a_name : a->key < b->key;
+        if (level != 0) return a->key < b->key;
+        const std::size_t a_rank = rank(a->key);
+        const std::size_t b_rank = rank(b->key);
+        return a_rank != b_rank ? a_rank < b_rank : a->key < b->key;
       });
     }
     bool indented = first_indented;
