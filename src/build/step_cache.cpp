@@ -26,6 +26,8 @@ Result<std::optional<StepResult>> StepCache::find(const std::string& key) const 
     return std::move(text).error();
   }
   const nlohmann::json document = nlohmann::json::parse(*text, nullptr, false);
+  // A power cut can leave an empty file; an entry that says nothing must not become a step without layers.
+  if (image::json_text(document, "created").empty()) return std::optional<StepResult>{};
   StepResult result{image::json_texts(document, "chain"), false, image::json_text(document, "created")};
   const nlohmann::json* empty = image::json_member(document, "empty");
   result.empty = empty && empty->is_boolean() && empty->get<bool>();

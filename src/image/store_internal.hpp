@@ -64,6 +64,8 @@ class Store::Internal {
   std::string layer_folder(const std::string& chain) const;
   /// Nothing when that layer is not here.
   Result<std::optional<Layer>> layer(const std::string& chain) const;
+  /// Compares a layer's digest after a restart of the machine; nothing when it is damaged.
+  Result<std::optional<Layer>> prove_layer(const std::string& chain, const std::string& record) const;
   /// Takes over `folder` (diff/, replaced/, headers.zst) as the layer on top of `parent_chain`. If somebody was faster
   /// the layer that is there stays.
   Result<Layer> add_layer(const std::string& folder, const std::string& parent_chain, Layer layer) const;

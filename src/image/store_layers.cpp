@@ -11,6 +11,7 @@
 #include "image/layer_tar.hpp"
 #include "image/store_internal.hpp"
 #include "sys/file.hpp"
+#include "sys/process.hpp"
 
 namespace compose::image {
 
@@ -34,10 +35,19 @@ Result<Layer> parse_layer(const std::string& text, const std::string& folder) {
   return layer;
 }
 
+/// The boot during which a layer was written and may not have reached the disk yet; "" once it is known to have.
+std::string unproven_boot(const std::string& text) { return json_text(Json::parse(text, nullptr, false), "boot_id"); }
+
+const std::string& this_boot() {
+  static const std::string id = sys::boot_id();
+  return id;
+}
+
 /// The tree's own rights let everybody in (containers look at it through overlayfs); the folder around it does not.
-Result<void> write_layer_record(const std::string& folder, const Layer& layer) {
-  const Json document = {
+Result<void> write_layer_record(const std::string& folder, const Layer& layer, const std::string& boot_id) {
+  Json document = {
       {"diff_id", layer.diff_id}, {"chain_id", layer.chain_id}, {"size", layer.size}, {"tar_size", layer.tar_size}};
+  if (!boot_id.empty()) document["boot_id"] = boot_id;
   if (::chmod(folder.c_str(), 0700) != 0) return os_error("change the mode of \"{}\"", folder);
   return sys::write_file_atomic(folder + "/layer.json", document.dump() + "\n", 0600);
 }
@@ -55,8 +65,27 @@ Result<std::optional<Layer>> Store::Internal::layer(const std::string& chain) co
     if (text.error().code() == Errc::not_found) return std::optional<Layer>{};
     return std::move(text).error();
   }
-  TRY_ASSIGN(Layer layer, parse_layer(*text, folder));
-  return std::optional{std::move(layer)};
+  const std::string boot = unproven_boot(*text);
+  Result<Layer> layer = parse_layer(*text, folder);
+  if (!layer || (!boot.empty() && boot != this_boot())) return prove_layer(chain, *text);
+  return std::optional{std::move(*layer)};
+}
+
+/// Files of a layer are not synced when it is made: that would cost more than making it. If the machine has started
+/// since, a power cut may have emptied them, so the layer's digest is compared once; a damaged layer is removed.
+Result<std::optional<Layer>> Store::Internal::prove_layer(const std::string& chain, const std::string& record) const {
+  const std::string folder = layer_folder(chain);
+  const Result<Layer> layer = parse_layer(record, folder);
+  const auto ignore = [](std::string_view) { return Result<void>{}; };
+  if (layer && layer->chain_id == chain && write_layer_tar(*layer, ignore)) {
+    TRY(write_layer_record(folder, *layer, ""));
+    return std::optional{*layer};
+  }
+  TRY_ASSIGN(const Workspace space, workspace());
+  if (::rename(folder.c_str(), (space.path() + "/layer").c_str()) != 0 && errno != ENOENT) {
+    return os_error("remove the damaged layer \"{}\"", folder);
+  }
+  return std::optional<Layer>{};
 }
 
 Result<Layer> Store::Internal::add_layer(const std::string& folder, const std::string& parent_chain,
@@ -64,14 +93,15 @@ Result<Layer> Store::Internal::add_layer(const std::string& folder, const std::s
   layer.chain_id = chain_id(parent_chain, layer.diff_id);
   const std::string target = layer_folder(layer.chain_id);
   layer.dir = target + "/diff";
-  TRY(write_layer_record(folder, layer));
-  if (::renameat2(AT_FDCWD, folder.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) != 0) {
+  TRY(write_layer_record(folder, layer, this_boot()));
+  // A second time when the folder that was in the way turned out to be damaged, and is gone.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (::renameat2(AT_FDCWD, folder.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) == 0) return layer;
     if (errno != EEXIST && errno != ENOTEMPTY) return os_error("store layer {}", layer.chain_id);
     TRY_ASSIGN(const std::optional<Layer> existing, this->layer(layer.chain_id));
-    if (!existing) return make_error(Errc::corrupt, "the folder \"{}\" is no layer: remove it", target);
-    return *existing;
+    if (existing) return *existing;
   }
-  return layer;
+  return make_error(Errc::corrupt, "the folder \"{}\" is no layer: remove it", target);
 }
 
 Result<Layer> Store::Internal::unpack_layer(ByteReaderPtr tar, const std::vector<Layer>& parents,

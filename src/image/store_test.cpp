@@ -227,6 +227,29 @@ TEST_F(StoreTest, DamagedBlobIsNamed) {
   EXPECT_NE(message(found).find(image.id), std::string::npos);
 }
 
+TEST_F(StoreTest, LayersOfAnEarlierBootAreCheckedOnce) {
+  const Image image = import("web");
+  const std::string layer_folder = image.layer_dirs[0].substr(0, image.layer_dirs[0].rfind('/'));
+  const std::string record = layer_folder + "/layer.json";
+  const auto pretend_reboot = [&] {
+    nlohmann::json document = nlohmann::json::parse(std::ifstream{record});
+    document["boot_id"] = "before";
+    std::ofstream{record} << document.dump();
+  };
+  pretend_reboot();
+  ASSERT_TRUE(store_->find("web").ok());
+  EXPECT_EQ(sys::read_file(record)->find("boot_id"), std::string::npos) << "known to be on the disk from now on";
+  std::ofstream{record, std::ios::trunc}.flush();
+  EXPECT_EQ(import("web").layer_dirs, image.layer_dirs) << "a record without content is replaced";
+  pretend_reboot();
+  std::ofstream{image.layer_dirs[0] + "/etc/motd", std::ios::trunc}.flush();  // what a power cut leaves
+  const auto found = store_->find("web");
+  ASSERT_FALSE(found);
+  EXPECT_NE(message(found).find("load or build the image again"), std::string::npos) << message(found);
+  EXPECT_EQ(import("web").id.size(), image.id.size());
+  EXPECT_TRUE(store_->find("web").ok()) << "and then it is whole again";
+}
+
 TEST_F(StoreTest, GarbageOfKilledProcessesIsSweptAndWorkInProgressIsNot) {
   import("web");
   const Result<Workspace> alive = store_->internal().workspace();
