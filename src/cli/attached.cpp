@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/strings.hpp"
 #include "cli/container_view.hpp"
@@ -32,13 +33,22 @@ Strings attached_services(const model::Project& project, const Strings& services
   return candidates;
 }
 
+/// The services whose ends matter: those named, or all.
+Strings watched_services(const model::Project& project, const Strings& services, const UpOptions& options) {
+  Strings watched = services.empty() || options.attach_dependencies ? with_dependencies(project, services) : services;
+  const std::string& chosen = options.exit_code_from;
+  if (!chosen.empty() && std::find(watched.begin(), watched.end(), chosen) == watched.end()) watched.push_back(chosen);
+  return watched;
+}
+
 class Session {
  public:
-  Session(Context& context, const model::Project& project, Strings attached, const UpOptions& options, Signals signals,
-          state::LogFollower follower)
+  Session(Context& context, const model::Project& project, Strings attached, Strings watched, const UpOptions& options,
+          Signals signals, state::LogFollower follower)
       : context_{context},
         project_{project},
         attached_{std::move(attached)},
+        watched_{std::move(watched)},
         options_{options},
         signals_{std::move(signals)},
         follower_{std::move(follower)},
@@ -48,10 +58,7 @@ class Session {
 
   Result<int> run(const json& request) {
     scale_ = request["options"]["scale"];
-    if (!attached_.empty()) {
-      TRY_ASSIGN(supervisor::Client events, open({{"op", "events"}, {"services", json::array()}}));
-      events_ = std::move(events);
-    }
+    TRY_ASSIGN(events_, open({{"op", "events"}, {"services", json::array()}}));
     context_.progress().begin("up");
     TRY_ASSIGN(apply_, open(request));
     while (true) {
@@ -107,7 +114,7 @@ class Session {
 
   /// Everything that has happened since the last turn; true when there is nothing left to wait for.
   Result<bool> turn() {
-    const bool more = !attached_.empty() && follower_.anything_running();
+    const bool more = follower_.anything_running();
     TRY(drain());
     TRY(hear_events());
     TRY(hear_operation(apply_));
@@ -116,8 +123,13 @@ class Session {
     TRY(press());
     if (detached_) return true;
     if (failure_ && !stop_) return true;
-    if (stopping_) return !stop_;
-    return !apply_ && !more;
+    if (stopping_) {
+      if (!stop_) TRY(find_ends());
+      return !stop_;
+    }
+    if (apply_ || more) return false;
+    TRY(find_ends());
+    return !stopping_;
   }
 
   Result<void> wait() {
@@ -133,9 +145,10 @@ class Session {
 
   Result<void> drain() {
     if (creating_) return {};
-    keys_.hide_menu();
     TRY(follower_.drain([&](const state::FollowedLine& one) {
-      if (is_attached(one.container->service)) printer_.line(*one.container, one.line);
+      if (!is_attached(one.container->service)) return;
+      keys_.hide_menu();
+      printer_.line(*one.container, one.line);
     }));
     if (!printer_.flush() && !stopping_) TRY(stop("stop"));  // nobody reads our output any more
     keys_.show_menu();
@@ -152,7 +165,24 @@ class Session {
         continue;
       }
       if (!event->has_value()) return {};
-      if ((*event)->value("event", "") == "container" && (*event)->value("action", "") == "die") TRY(died(**event));
+      if ((*event)->value("event", "") != "container") continue;
+      const std::string action = (*event)->value("action", "");
+      if (action == "start") ended_.erase((*event)->value("id", ""));
+      if (action == "die") TRY(died(**event));
+    }
+    return {};
+  }
+
+  /// Ends that the records tell before the events do.
+  Result<void> find_ends() {
+    TRY_ASSIGN(const auto containers, state::list_containers(context_.paths(), project_.name));
+    for (const auto& container : containers) {
+      if (container.one_off || container.restarting || container.phase != state::Phase::exited) continue;
+      if (container.finished_at < begun_) continue;
+      TRY(died({{"id", container.id},
+                {"name", container.name},
+                {"service", container.service},
+                {"exit_code", container.exit_code}}));
     }
     return {};
   }
@@ -161,6 +191,7 @@ class Session {
     const std::string service = event.value("service", "");
     const int code = event.value("exit_code", 0);
     const bool restarting = event.value("restarting", false);
+    if (!restarting && !ended_.insert(event.value("id", "")).second) return {};
     TRY(drain());
     if (is_attached(service)) {
       say(fmt::format("{} exited with code {}{}", shown_name(event.value("name", "")), code,
@@ -169,6 +200,7 @@ class Session {
     if (restarting) return {};
     const bool chosen = service == options_.exit_code_from;
     if (chosen && !exit_code_) exit_code_ = code;
+    if (std::find(watched_.begin(), watched_.end(), service) == watched_.end()) return {};
     const bool aborts = options_.abort_on_container_exit || (options_.abort_on_container_failure && code != 0);
     if (!aborts || stopping_) return {};
     if (options_.exit_code_from.empty()) exit_code_ = code;
@@ -204,12 +236,14 @@ class Session {
   void show(const json& event, bool stopping) {
     if (creating_) {
       const std::string text = event.value("text", "");
-      if (text == "Starting" || text == "Started" || text == "Waiting" || text == "Restarting") {
-        begin_output();
-      } else {
-        show_event(context_, event);
-        return;
-      }
+      const std::string name = event.value("name", "");
+      if (text == "Creating" || text == "Recreate") being_made_.insert(name);
+      if (text == "Created" || text == "Recreated") being_made_.erase(name);
+      const bool starting = text == "Starting" || text == "Started" || text == "Waiting" || text == "Restarting";
+      starting_ = starting_ || starting;
+      if (!starting) show_event(context_, event);
+      if (starting_ && being_made_.empty()) begin_output();
+      return;
     }
     const std::string status = event.value("status", "");
     const bool warning = event.value("event", "") == "warning";
@@ -272,6 +306,7 @@ class Session {
   Context& context_;
   const model::Project& project_;
   Strings attached_;
+  Strings watched_;
   const UpOptions& options_;
   Signals signals_;
   state::LogFollower follower_;
@@ -283,7 +318,11 @@ class Session {
   std::optional<Error> failure_;
   std::optional<int> exit_code_;
   nlohmann::json scale_;
-  bool creating_ = true;
+  bool creating_ = true;  ///< progress is on the screen, not output
+  bool starting_ = false;
+  std::set<std::string> being_made_;
+  std::set<std::string> ended_;  ///< ids of containers whose end was told
+  state::Time begun_ = std::chrono::system_clock::now();
   bool interrupted_ = false;
   bool stopping_ = false;
   bool killed_ = false;
@@ -297,11 +336,14 @@ Result<int> up_attached(Context& context, const model::Project& project, const S
   const Strings attached = attached_services(project, services, options);
   TRY_ASSIGN(Signals signals, Signals::take({SIGINT, SIGTERM, SIGWINCH}));
   state::LogFollower::Filter filter;
-  filter.services = attached;
+  const Strings watched = watched_services(project, services, options);
+  filter.services = watched;
+  for (const std::string& name : attached)
+    if (std::find(watched.begin(), watched.end(), name) == watched.end()) filter.services.push_back(name);
   state::LogQuery none;  // of what is there already
   none.tail = 0;
   TRY_ASSIGN(auto follower, state::LogFollower::open(context.paths(), project.name, filter, none));
-  Session session{context, project, attached, options, std::move(signals), std::move(follower)};
+  Session session{context, project, attached, watched, options, std::move(signals), std::move(follower)};
   return session.run(request);
 }
 

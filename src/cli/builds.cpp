@@ -230,7 +230,7 @@ class BuildRun {
     }
     const std::string head = fmt::format("#{} ", event.step);
     if (event.kind == Kind::started) progress_.line(head + event.name);
-    if (event.kind == Kind::cached) progress_.line(head + "CACHED");
+    if (event.kind == Kind::cached) progress_.line(head + event.name + "\n" + head + "CACHED");
     if (event.kind == Kind::output) progress_.line(head + event.text);
     if (event.kind == Kind::done) progress_.line(head + fmt::format("DONE {:.1f}s", event.seconds));
     if (event.kind == Kind::failed) progress_.line(head + fmt::format("ERROR {}", event.text));

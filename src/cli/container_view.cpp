@@ -38,6 +38,7 @@ struct ShownPort {
 
 std::vector<ShownPort> shown_ports(const ContainerRecord& container) {
   std::vector<ShownPort> shown;
+  if (container.phase != state::Phase::running) return shown;
   for (const PortRecord& port : container.ports) {
     if (port.host_ip.empty()) {
       shown.push_back({"0.0.0.0", port.host_port, port.container_port, port.protocol});

@@ -53,7 +53,7 @@ class Attachment {
  private:
   /// One message of output; false when the monitor has closed.
   Result<bool> receive() {
-    auto message = sys::receive_message(socket_.get(), wire::kMaxMessage + 1);
+    auto message = sys::receive_message(socket_.get(), wire::kMaxMessage);
     if (!message) {
       if (message.error().code() == Errc::busy) return true;
       if (message.error().sys_errno() == ECONNRESET) return false;
@@ -67,7 +67,7 @@ class Attachment {
   }
 
   Result<void> read_input() {
-    std::array<char, 32768> buffer;
+    std::array<char, wire::kMaxMessage - 1> buffer;  // one message with its letter
     const ssize_t size = ::read(STDIN_FILENO, buffer.data(), buffer.size());
     if (size < 0 && (errno == EINTR || errno == EAGAIN)) return {};
     if (size <= 0) {

@@ -29,7 +29,7 @@ bool colour_allowed(Ansi ansi, int fd) {
 }
 
 std::string paint(std::string_view sgr, std::string_view text, bool colour) {
-  if (!colour || sgr.empty()) return std::string{text};
+  if (!colour || sgr.empty() || text.empty()) return std::string{text};
   return fmt::format("\x1b[{}m{}\x1b[0m", sgr, text);
 }
 

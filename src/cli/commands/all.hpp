@@ -4,9 +4,17 @@
 
 namespace compose::cli {
 
+Command alpha_dry_run_command();
+Command alpha_generate_command();
+Command alpha_publish_command();
+Command alpha_scale_command();
+Command alpha_viz_command();
+Command alpha_watch_command();
 Command attach_command();
+Command bridge_convert_command();
+Command bridge_create_command();
+Command bridge_list_command();
 Command build_command();
-Command check_wait_command();
 Command commit_command();
 Command completion_command();
 Command complete_command();
@@ -36,6 +44,7 @@ Command ls_command();
 Command pause_command();
 Command port_command();
 Command ps_command();
+Command publish_command();
 Command pull_command();
 Command push_command();
 Command restart_command();

@@ -120,6 +120,10 @@ Result<int> run(Context& context, const RunOptions& options, const Strings& argu
     if (end && *end == AttachEnd::detached) return 0;
   }
   TRY_ASSIGN(const auto outcome, conversation.wait_result());
+  if (!outcome.ok && (outcome.exit_code == 126 || outcome.exit_code == 127)) {  // as a shell says it
+    context.progress().failure(outcome_error(outcome).message());
+    return outcome.exit_code;
+  }
   if (!outcome.ok) return outcome_error(outcome);
   if (options.detach) TRY(print(conversation.container_id() + "\n"));
   return outcome.exit_code;

@@ -78,7 +78,13 @@ Command up_command() {
       {"timestamps", 0, &o.timestamps, "Show when each line was written"},
       {"wait", 0, &o.wait, "Return when the services run, or are healthy"},
       {"wait-timeout", 0, &o.wait_timeout, "Seconds to wait at most, 0 = no limit", "SECONDS"},
-      {"watch", 'w', &o.watch, "Follow changes of the sources (develop.watch)"},
+      {"watch",
+       'w',
+       &o.watch,
+       "",
+       {},
+       true,
+       "changes of sources are not followed by this version; run \"up -d --build\" after a change"},
   };
   command.flags.insert(command.flags.end(), own.begin(), own.end());
   command.complete = Complete::services;
@@ -96,14 +102,21 @@ Command create_command() {
   return command;
 }
 
-Command scale_command() {
+namespace {
+
+Command make_scale(std::string_view name) {
   auto options = std::make_shared<UpOptions>();
-  Command command{.name = "scale", .usage = "[SERVICE=N...]", .summary = "Set how many containers a service has"};
+  Command command{.name = name, .usage = "[SERVICE=N...]", .summary = "Set how many containers a service has"};
   command.flags = {{"no-deps", 0, &options->no_deps, "Leave services that these depend on alone"}};
   command.min_args = 1;
   command.complete = Complete::services;
   command.run = [options](Context& context, const Strings& scales) { return scale(context, *options, scales); };
   return command;
 }
+
+}  // namespace
+
+Command scale_command() { return make_scale("scale"); }
+Command alpha_scale_command() { return make_scale("alpha scale"); }
 
 }  // namespace compose::cli
