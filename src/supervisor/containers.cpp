@@ -219,8 +219,13 @@ void Containers::stop(Container& container, std::optional<Duration> grace, Done 
   container.on_ended.push_back(std::move(done));
   container.stop_requested = true;
   container.record.stopped_by_user = true;
-  // A container that is just starting is stopped when its monitor speaks, one that is ending needs no signal.
-  if (container.up()) signal_stop(container, grace.value_or(container.record.stop_grace));
+  if (container.up()) return signal_stop(container, grace.value_or(container.record.stop_grace));
+  // One that is held until somebody attaches would wait for ever. Any other that is just starting is stopped when its
+  // monitor speaks, and one that is ending needs no signal.
+  const bool held = container.activity == Container::Activity::starting && container.wait_attach && container.monitor;
+  if (!held) return;
+  [[maybe_unused]] const auto killed = container.monitor->kill_all();
+  kill_group(container.record.cgroup);
 }
 
 void Containers::signal_stop(Container& container, Duration grace) {

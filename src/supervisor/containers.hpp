@@ -81,10 +81,10 @@ class Containers {
   void cancel_restart(Container& container);
   void update_names(const Container& container);
 
-  Result<void> adopt_one(state::ContainerRecord record);
+  void adopt_one(state::ContainerRecord record, pid_t monitor);
+  void end_monitor(const Container& container, pid_t monitor);
   void adopt_ended(Container& container);
   void remove_leftovers(const std::string& id);
-  void sweep_groups();
   void kill_group(const std::string& path);
 
   void save(const Container& container);

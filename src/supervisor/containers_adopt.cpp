@@ -1,7 +1,11 @@
 // How a new supervisor takes over what the last one left.
-#include <algorithm>
-#include <set>
+#include <poll.h>
 
+#include <csignal>
+#include <map>
+
+#include "base/ids.hpp"
+#include "base/strings.hpp"
 #include "container/prepare.hpp"
 #include "runtime/cgroup/cgroup.hpp"
 #include "supervisor/containers.hpp"
@@ -14,9 +18,34 @@ using runtime::cgroup::Group;
 using state::ContainerRecord;
 using state::Phase;
 
+namespace {
+
+constexpr int kDeathLimit = 2000;  // milliseconds for a killed process to go
+
+/// Monitors of the project by the first twelve digits of their container's id, from their command lines.
+std::map<std::string, pid_t> running_monitors(const std::string& project) {
+  std::map<std::string, pid_t> found;
+  const auto names = sys::list_directory("/proc");
+  if (!names) return found;
+  const std::string_view program{"compose-monitor", sizeof "compose-monitor"};  // with the zero between arguments
+  const std::string beginning = std::string{program} + project + '\0';
+  for (const std::string& name : *names) {
+    const auto pid = parse_unsigned(name);
+    if (!pid) continue;
+    const auto line = sys::read_file("/proc/" + name + "/cmdline");
+    if (!line || !line->starts_with(beginning)) continue;
+    const std::string id = line->substr(beginning.size());
+    found[id.substr(0, id.find('\0'))] = static_cast<pid_t>(*pid);
+  }
+  return found;
+}
+
+}  // namespace
+
 Result<void> Containers::adopt() {
   TRY_ASSIGN(const auto ids, sys::list_directory(context_.paths.containers(context_.project)));
   if (ids.empty()) return {};
+  const auto monitors = running_monitors(context_.project);
   std::vector<std::string> half_made;
   for (const std::string& id : ids) {
     auto record = state::load_record(context_.paths, context_.project, id);
@@ -25,10 +54,10 @@ Result<void> Containers::adopt() {
       half_made.push_back(id);
       continue;
     }
-    TRY(adopt_one(*std::move(record)));
+    const auto monitor = monitors.find(short_id(id));
+    adopt_one(*std::move(record), monitor == monitors.end() ? 0 : monitor->second);
   }
   for (const std::string& id : half_made) remove_leftovers(id);
-  sweep_groups();
   std::vector<std::string> live;
   std::vector<const ContainerRecord*> running;
   for (const auto& [id, container] : containers_) {
@@ -42,7 +71,7 @@ Result<void> Containers::adopt() {
   return {};
 }
 
-Result<void> Containers::adopt_one(ContainerRecord record) {
+void Containers::adopt_one(ContainerRecord record, pid_t monitor) {
   Container& container = add(std::move(record));
   const ContainerRecord& known = container.record;
   names_.reserve(known.service);
@@ -56,12 +85,24 @@ Result<void> Containers::adopt_one(ContainerRecord record) {
       container.monitor = *std::move(client);
       container.activity = Container::Activity::starting;
       watch(container);
-      return {};
+      return;
     }
     context_.log.write("monitor of {}: {}", known.name, client.error().message());
   }
+  if (monitor != 0) end_monitor(container, monitor);
   adopt_ended(container);
-  return {};
+}
+
+/// A monitor that cannot be reached yet: the last supervisor died while it was starting its container. That start is
+/// called off, so that two monitors never work on one container.
+void Containers::end_monitor(const Container& container, pid_t monitor) {
+  context_.log.write("calling off the start of {}", container.record.name);
+  const auto pidfd = sys::open_pidfd(monitor);
+  if (!pidfd) return;
+  [[maybe_unused]] const auto killed = sys::send_signal(pidfd->get(), SIGKILL);
+  pollfd poller{pidfd->get(), POLLIN, 0};
+  ::poll(&poller, 1, kDeathLimit);
+  kill_group(container.record.cgroup);
 }
 
 /// No monitor answers: the container has ended, or must.
@@ -103,22 +144,6 @@ void Containers::remove_leftovers(const std::string& id) {
   if (const auto removed = container::remove_container(context_.paths, context_.project, id); !removed) {
     context_.log.write("{}", removed.error().message());
   }
-}
-
-/// Groups of this project that belong to no container: their monitor and their record are gone.
-void Containers::sweep_groups() {
-  const auto host = facts();
-  if (!host) return context_.log.write("{}", host.error().message());
-  std::set<std::string> found;
-  for (const auto& hierarchy : (*host)->cgroups.hierarchies) {
-    const auto names = sys::list_directory(hierarchy.mount_point + "/compose/" + context_.project);
-    if (!names) continue;
-    for (const std::string& name : *names) {
-      const bool is_id = name.size() == 64 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
-      if (is_id && !containers_.contains(name)) found.insert(name);
-    }
-  }
-  for (const std::string& id : found) kill_group(state::Paths::cgroup(context_.project, id));
 }
 
 void Containers::kill_group(const std::string& path) {

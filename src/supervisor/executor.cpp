@@ -3,12 +3,36 @@
 #include <algorithm>
 
 #include "base/ids.hpp"
+#include "base/strings.hpp"
 
 namespace compose::supervisor {
 
 using plan::After;
 using plan::Op;
 using plan::OpKind;
+
+namespace {
+
+/// A message may name a more precise place than its operation ("compose.yaml:7:9: bind source …"): that one counts, and
+/// is not said twice.
+void take_inner_position(const model::Project& project, Failure& failure) {
+  for (const std::string& file : project.files) {
+    for (const std::string& name : {file, file.substr(file.rfind('/') + 1)}) {
+      const auto begin = failure.message.find(name + ":");
+      if (begin == std::string::npos) continue;
+      const auto end = failure.message.find(": ", begin);
+      if (end == std::string::npos) continue;
+      const std::string place = failure.message.substr(begin, end - begin);
+      const auto parts = split(place, ':');
+      if (parts.size() != 3 || !is_digits(parts[1]) || !is_digits(parts[2])) continue;
+      failure.position = place;
+      failure.message.erase(begin, end + 2 - begin);
+      return;
+    }
+  }
+}
+
+}  // namespace
 
 Executor::Executor(const Context& context, Containers& containers, Addresses& addresses, Work work,
                    OnProgress on_progress)
@@ -156,7 +180,10 @@ void Executor::fail(const Op& op, const Error& error) {
     report_.warnings.push_back(error.message());
     return;
   }
-  if (!report_.failure) report_.failure = Failure{error.message(), position(op, error)};
+  if (!report_.failure) {
+    report_.failure = Failure{error.message(), position(op, error)};
+    if (work_.application) take_inner_position(work_.application->project, *report_.failure);
+  }
   if (work_.keep_going || stopping_) return;
   stopping_ = true;
   for (std::size_t i = 0; i < steps_.size(); ++i) {

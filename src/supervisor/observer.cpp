@@ -4,6 +4,7 @@
 
 #include "compose/plan/reconcile.hpp"
 #include "container/volume.hpp"
+#include "sys/process.hpp"
 
 namespace compose::supervisor {
 
@@ -39,6 +40,7 @@ plan::ObservedContainer observe_one(const Container& container, const Applicatio
   seen.one_off = record.one_off;
   seen.stop_requested = record.stopped_by_user;
   seen.started_before = record.started_at != state::Time{};
+  seen.ended_this_boot = record.phase == state::Phase::exited && record.boot_id == sys::boot_id();
   for (const state::MountRecord& mount : record.mounts) {
     if (mount.anonymous) seen.anonymous_volumes[mount.target] = mount.name;
   }

@@ -15,6 +15,11 @@ namespace compose::supervisor {
 using nlohmann::json;
 using plan::OpKind;
 
+namespace {
+// Whoever waits for the reason of a failure is not to wait for programs that ignore their stop signal.
+constexpr std::chrono::seconds kRollbackGrace{1};
+}  // namespace
+
 Operations::Operations(const Context& context, Containers& containers, Addresses& addresses, Names& names,
                        image::Store& images)
     : context_{context}, containers_{containers}, addresses_{addresses}, names_{names}, images_{images} {}
@@ -210,6 +215,7 @@ void Operations::roll_back(const Report& report, bool fresh, Failure failure) {
   Work work;
   plan::DownOptions options;
   options.volumes = true;
+  options.timeout = kRollbackGrace;
   work.plan = plan::plan_down(nullptr, *observed, options);
   work.plan.warnings.clear();
   work.keep_going = true;

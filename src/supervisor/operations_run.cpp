@@ -151,7 +151,8 @@ void Operations::run_one_off() {
     if (detach) return answer({{"id", place.id}, {"name", place.name}});
     foreground_.push_back({connection, place.id});
     // The answer is the container's; the next command need not wait for it.
-    context_.loop.post([this, id = place.id] {
+    context_.loop.post([this, connection, id = place.id] {
+      if (!connection->open()) closed(connection);
       executor_.reset();
       current_.reset();
       if (const Container* container = containers_.find(id)) changed(*container);
