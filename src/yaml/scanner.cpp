@@ -23,8 +23,9 @@ Scanner::Scanner(std::string_view text) : text_{text}, simple_keys_(1) {
   }
 }
 
-const Token* Scanner::peek() {
+const Token* Scanner::fetch_front() {
   if (!fetch_more()) return nullptr;
+  ready_ = true;
   return &tokens_.front();
 }
 
@@ -32,6 +33,7 @@ Token Scanner::take() {
   Token token = std::move(tokens_.front());
   tokens_.pop_front();
   ++tokens_taken_;
+  ready_ = false;
   return token;
 }
 

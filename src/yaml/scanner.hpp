@@ -59,7 +59,7 @@ class Scanner {
   explicit Scanner(std::string_view text);
 
   /// The next token, not yet taken; nullptr after an error.
-  const Token* peek();
+  const Token* peek() { return ready_ ? &tokens_.front() : fetch_front(); }
   /// Takes the token peek() showed.
   Token take();
   const std::optional<ScanError>& error() const { return error_; }
@@ -84,6 +84,7 @@ class Scanner {
   void skip_line();
 
   bool fail(Mark where, std::string message);
+  const Token* fetch_front();
   bool fetch_more();
   bool fetch_next();
   void skip_to_next_token();
@@ -123,6 +124,7 @@ class Scanner {
   std::vector<int> indents_;
   bool simple_key_allowed_ = true;
   bool ended_ = false;
+  bool ready_ = false;  // the first token is final: no ':' further on can still put a key in front of it
   std::vector<SimpleKey> simple_keys_;  // one for each flow level, the block context first
   std::deque<Token> tokens_;
   std::size_t tokens_taken_ = 0;

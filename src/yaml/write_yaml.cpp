@@ -20,6 +20,7 @@ std::string doubled(std::string_view text) {
 
 // Words YAML 1.1 readers take for booleans: quoted on the way out so that every reader agrees.
 bool old_boolean(std::string_view text) {
+  if (text.size() > 3) return false;
   constexpr std::string_view kWords[] = {"y", "Y", "yes", "Yes", "YES", "on",  "On",  "ON",
                                          "n", "N", "no",  "No",  "NO",  "off", "Off", "OFF"};
   return std::find(std::begin(kWords), std::end(kWords), text) != std::end(kWords);
@@ -49,6 +50,11 @@ bool plain_is_safe(std::string_view text) {
     if (c == ':' && i + 1 < text.size() && text[i + 1] == ' ') return false;
     if (c == '#' && i > 0 && text[i - 1] == ' ') return false;
   }
+  // Only these can start what reads as anything but a string.
+  constexpr std::string_view kTypedStarts = "0123456789+-.~nNtTfFyYoO";
+  if (kTypedStarts.find(first) == std::string_view::npos) return true;
+  const bool number = text.find_first_of("0123456789") != std::string_view::npos;
+  if (text.size() > 5 && !number) return true;
   const Value read = resolve_plain(text);
   return read.is_string() && !read.timestamp && !old_boolean(text) && !base_60(text);
 }
@@ -87,7 +93,9 @@ class Writer {
   void indent(std::size_t level) { out_.append(level * 2, ' '); }
 
   void text(std::string_view raw, std::size_t level, bool key) {
-    const std::string copy = options_.double_dollar ? doubled(raw) : std::string(raw);
+    std::string storage;
+    std::string_view copy = raw;
+    if (options_.double_dollar && raw.find('$') != std::string_view::npos) copy = storage = doubled(raw);
     if (plain_is_safe(copy)) {
       out_ += copy;
     } else if (!key && block_is_safe(copy)) {
@@ -97,7 +105,9 @@ class Writer {
     } else if (copy.find('\'') != std::string::npos || copy.empty() || key || !needs_escape(copy)) {
       out_ += json_quote(copy);
     } else {
-      out_ += '\'' + copy + '\'';
+      out_ += '\'';
+      out_ += copy;
+      out_ += '\'';
     }
   }
 
