@@ -172,6 +172,13 @@ TEST_F(BuilderTest, CopyChoosesAndPlacesFilesAsDockerDoes) {
   EXPECT_EQ(status(image, "/named").st_uid, 0U);
 }
 
+TEST_F(BuilderTest, FoldersGoThroughLinksOfTheImage) {
+  folder_.write("ctx/tree/var/run/x", "x");
+  const image::Image image = built("FROM base\nCOPY tree /\n");
+  EXPECT_EQ(file(image, "/run/x"), "x");
+  EXPECT_TRUE(S_ISLNK(status(image, "/var/run").st_mode));
+}
+
 TEST_F(BuilderTest, CopyCannotLeaveTheContext) {
   folder_.write("outside", "secret");
   ::symlink("../outside", (folder_ / "ctx-link").c_str());

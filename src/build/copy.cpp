@@ -183,6 +183,16 @@ Result<void> unpack_archive(const ViewEntry& entry, const std::string& destinati
   return image::unpack_archive_into(*plain, writer, destination, {options.uid, options.gid}, limits);
 }
 
+/// A folder that goes where the image has a link to a folder (/lib → usr/lib): its content then goes through the link,
+/// a folder in the link's place would hide all that is behind it.
+Result<bool> links_to_directory(const image::LayerWriter& writer, const std::string& path, const ViewEntry& entry) {
+  if (!S_ISDIR(entry.status.st_mode)) return false;
+  TRY_ASSIGN(const std::optional<ViewEntry> existing, writer.view().lookup(path));
+  if (!existing || !S_ISLNK(existing->status.st_mode)) return false;
+  TRY_ASSIGN(const std::optional<ViewEntry> behind, writer.view().resolve(path));
+  return behind && S_ISDIR(behind->status.st_mode);
+}
+
 /// Is there something at the target that the item cannot replace?
 Result<void> check_target(const image::LayerWriter& writer, const std::string& path, const ViewEntry& entry) {
   TRY_ASSIGN(const std::optional<ViewEntry> existing, writer.view().lookup(path));
@@ -191,7 +201,7 @@ Result<void> check_target(const image::LayerWriter& writer, const std::string& p
   const bool is_directory = S_ISDIR(entry.status.st_mode);
   if (was_directory && !is_directory)
     return make_error(Errc::invalid, "cannot replace the directory \"/{}\" with a file", path);
-  if (!was_directory && is_directory && !S_ISLNK(existing->status.st_mode)) {
+  if (!was_directory && is_directory) {
     return make_error(Errc::invalid, "cannot replace the file \"/{}\" with a directory", path);
   }
   return {};
@@ -370,6 +380,8 @@ Result<void> write_copy(const SourceTree& tree, const CopyOptions& options, cons
     }
     const std::size_t cut = place.rfind('/');
     if (options.parents && cut != std::string::npos) TRY(ensure_directory(writer, place.substr(0, cut), made));
+    TRY_ASSIGN(const bool through_link, links_to_directory(writer, place, item.entry));
+    if (through_link) continue;
     TRY(check_target(writer, place, item.entry));
     TRY(write_item(item, place, final_attributes(tree, options, item.entry), writer).with("\"/{}\"", place));
   }
