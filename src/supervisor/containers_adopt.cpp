@@ -152,6 +152,9 @@ void Containers::kill_group(const std::string& path) {
   const Group group = Group::open((*host)->cgroups, path);
   if (!group.exists()) return;
   if (const auto killed = group.kill_all(); !killed) context_.log.write("{}", killed.error().message());
+  // A group can be removed only when its processes are really gone. This waits on the loop, but not for long, and only
+  // where a monitor was killed.
+  [[maybe_unused]] const auto emptied = group.wait_empty(kDeathLimit);
   if (const auto removed = group.remove(); !removed) context_.log.write("{}", removed.error().message());
 }
 

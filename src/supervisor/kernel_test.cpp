@@ -170,6 +170,14 @@ class SupervisorTest : public testing::Test {
     pollfd poller{pidfd->get(), POLLIN, 0};
     ASSERT_EQ(::poll(&poller, 1, 5000), 1);
   }
+  /// The parent of the container's first process.
+  static pid_t monitor_of(const ContainerRecord& record) {
+    const auto stat = sys::read_file("/proc/" + std::to_string(record.pid) + "/stat");
+    EXPECT_TRUE(stat);
+    pid_t parent = -1;
+    std::sscanf(stat->c_str() + stat->rfind(')'), ") %*c %d", &parent);
+    return parent;
+  }
   bool alive(const ContainerRecord& record) const { return sys::process_start_time(record.pid) == record.start_time; }
 
   void expect_nothing_left() {
@@ -180,7 +188,6 @@ class SupervisorTest : public testing::Test {
     for (const char* tree : {"memory", "pids", "cpu", "unified", "."}) {
       EXPECT_FALSE(sys::exists(std::string{"/sys/fs/cgroup/"} + tree + "/compose/" + project_.name)) << tree;
     }
-    const auto links = sys::list_directory("/sys/class/net");
     const auto networks = sys::list_directory(paths_.root() + "/networks");
     if (networks) {
       for (const std::string& name : *networks) EXPECT_FALSE(name.ends_with(".json")) << name;
@@ -376,6 +383,45 @@ TEST_F(SupervisorTest, TheExitCodeOfAContainerThatEndedMeanwhileIsKnown) {
   const Outcome status = ask({{"op", "wait"}, {"services", {"web"}}});
   EXPECT_EQ(status.exit_code, 42);
   EXPECT_EQ(container("web").exit_code, 42);
+}
+
+TEST_F(SupervisorTest, AContainerWhoseMonitorWasKilledIsEndedAndItsPolicyApplied) {
+  service("web", "exec sleep 1000");
+  service("again", "exec sleep 1000").restart = "always";
+  Client events = watch();
+  ASSERT_TRUE(up().ok);
+  const ContainerRecord web = container("web");
+  const ContainerRecord again = container("again");
+  for (const ContainerRecord& record : {web, again}) ASSERT_EQ(::kill(monitor_of(record), SIGKILL), 0);
+  int starts = 0;
+  wait_for_event(events, [&](const json& event) { return event.value("action", "") == "start" && ++starts == 3; });
+  EXPECT_EQ(container("web").status(), "exited");
+  EXPECT_EQ(container("web").exit_code, 137);
+  EXPECT_FALSE(alive(web));
+  EXPECT_FALSE(alive(again));
+  EXPECT_EQ(container("again").status(), "running");
+  const Outcome gone = down();
+  EXPECT_TRUE(gone.ok) << gone.error;
+  expect_nothing_left();
+}
+
+TEST_F(SupervisorTest, AnUpGoesOnWhenItsCommandIsKilled) {
+  service("setup", "sleep 0.5");
+  service("web", "exec sleep 1000").depends_on["setup"].condition = model::Condition::completed_successfully;
+  Client events = watch();
+  {
+    auto command = Client::connect(paths_, project_.name, Spawn::if_absent);
+    ASSERT_TRUE(command);
+    ASSERT_TRUE(command->send({{"op", "apply"},
+                               {"project", model::project_to_json(project_)},
+                               {"images", {{"web", image_}, {"setup", image_}}},
+                               {"options", json::object()}}));
+    wait_for_event(events, [](const json& event) { return event.value("action", "") == "start"; });
+  }
+  wait_for_event(events, [](const json& event) {
+    return event.value("action", "") == "start" && event.value("service", "") == "web";
+  });
+  EXPECT_EQ(container("web").status(), "running");
 }
 
 TEST_F(SupervisorTest, TwoCommandsAtOnceAreServedOneAfterTheOther) {
