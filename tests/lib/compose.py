@@ -30,7 +30,9 @@ class Workspace:
     def __init__(self):
         # Not in /tmp: overlayfs wants a disk, and a tmpfs may be too small for the images.
         self.directory = tempfile.mkdtemp(prefix="compose-e2e-", dir=os.environ.get("E2E_WORK", "/var/tmp"))
-        self.state_root = os.path.join(self.directory, "root")
+        # One that is kept saves building the images when a single test is run again and again.
+        self.kept_root = os.environ.get("E2E_KEEP")
+        self.state_root = self.kept_root or os.path.join(self.directory, "root")
         # Short, since it begins the names of sockets (unix(7): 108 bytes).
         self.run_root = tempfile.mkdtemp(prefix="ce-", dir="/run")
         self.calls = os.path.join(self.directory, "calls-of-other-engines")
@@ -40,8 +42,8 @@ class Workspace:
             with open(path, "w", encoding="ascii") as file:
                 file.write(f'#!/bin/sh\necho "$0 $*" >> {self.calls}\nexit 1\n')
             os.chmod(path, 0o755)
-        self.environment = {**os.environ, "PATH": f"{traps}:{os.environ['PATH']}", "COMPOSE_ROOT": self.state_root, "COMPOSE_RUN_ROOT": self.run_root,
-                            "LC_ALL": "C.UTF-8"}
+        self.environment = {**os.environ, "PATH": f"{traps}:{os.environ['PATH']}", "COMPOSE_ROOT": self.state_root,
+                            "COMPOSE_RUN_ROOT": self.run_root, "LC_ALL": "C.UTF-8"}
         for name in ("COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES"):
             self.environment.pop(name, None)
 
