@@ -196,6 +196,8 @@ Value port_mapping(const PortSpec& port, const Value& from, Session& session) {
   return out;
 }
 
+constexpr std::size_t kMostPorts = 100'000;  // of one project: a range is a short text and many ports
+
 void ports(Value& value, const Path& path, Session& session) {
   if (!value.is_sequence()) return;
   Sequence out;
@@ -211,11 +213,17 @@ void ports(Value& value, const Path& path, Session& session) {
                    "write \"HOST:CONTAINER\", like \"8080:80\"");
       continue;
     }
+    if (session.ports_made > kMostPorts) continue;  // reported already
     const PortSpecs specs = parse_ports(yaml::scalar_text(item));
     if (!specs.error.empty()) {
       if (!session.options.interpolate) return;
       session.fail(item, at, specs.error, specs.hint);
       out.push_back(std::move(item));
+      continue;
+    }
+    session.ports_made += specs.ports.size();
+    if (session.ports_made > kMostPorts) {
+      session.fail(item, at, fmt::format("the ranges of this project stand for more than {} ports", kMostPorts));
       continue;
     }
     for (const PortSpec& port : specs.ports) out.push_back(port_mapping(port, item, session));

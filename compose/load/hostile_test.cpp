@@ -115,6 +115,13 @@ TEST(Hostile, LongChains) {
   refused(includes, "include one another", options);
 }
 
+TEST(Hostile, PortRanges) {
+  std::string text = "services:\n  web:\n    image: x\n    ports:\n";
+  for (int i = 0; i < 1000; ++i)
+    text += "      - 1-65535\n      - 127.0.0." + std::to_string(i % 250) + ":1-65535:1-65535\n";
+  refused(compose(text), "more than 100000 ports");
+}
+
 TEST(Hostile, BrokenBytes) {
   refused(compose(std::string("services: {web: {image: \"a\0b\"}}\n", 32)), "control characters");
   refused(compose("services: {web: {image: \"\xff\xfe\"}}\n"), "invalid UTF-8");

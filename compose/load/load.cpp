@@ -21,7 +21,7 @@ namespace {
 class Loader {
  public:
   Loader(const Options& options, FileSource& files)
-      : options_{options}, session_{options, files, {}, {}, Traces(options.trace)} {}
+      : options_{options}, session_{options, files, {}, {}, Traces(options.trace), 0} {}
 
   LoadResult run() {
     if (auto found = find_project_files(session_)) {

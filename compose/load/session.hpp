@@ -50,6 +50,7 @@ struct Session {
   Sources sources;
   Diagnostics diagnostics;
   Traces traces;
+  std::size_t ports_made = 0;  ///< by short forms: a range is a short text and many ports
 
   /// Reports an error at a value, once: the value is marked broken so that later stages stay silent about it.
   Diagnostic& fail(Value& value, const Path& path, std::string message, std::string hint = {}) {

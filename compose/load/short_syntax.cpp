@@ -158,9 +158,14 @@ PortSpecs parse_ports(std::string_view text) {
     }
     out.ports.push_back(std::move(port));
   }
-  std::sort(out.ports.begin(), out.ports.end(), [](const PortSpec& a, const PortSpec& b) {
-    return fmt::format("{}/", a.target) < fmt::format("{}/", b.target);
-  });
+  // Docker Compose sorts the texts "PORT/PROTOCOL": 10 comes before 9.
+  std::vector<std::pair<std::string, std::size_t>> order;
+  for (std::size_t i = 0; i < out.ports.size(); ++i) order.emplace_back(fmt::format("{}/", out.ports[i].target), i);
+  std::sort(order.begin(), order.end());
+  std::vector<PortSpec> sorted;
+  sorted.reserve(order.size());
+  for (const auto& [text_form, index] : order) sorted.push_back(std::move(out.ports[index]));
+  out.ports = std::move(sorted);
   return out;
 }
 

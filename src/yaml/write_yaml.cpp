@@ -84,7 +84,7 @@ class Writer {
     } else if (value.is_sequence() && !value.items().empty()) {
       sequence(value.items(), 0, true);
     } else {
-      scalar(value, 0);
+      scalar(value, 1);  // the lines of a block text are indented at the top level too
       out_ += '\n';
     }
   }
