@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
+#include <tuple>
 
 #include "yaml/write.hpp"
 
@@ -103,10 +105,18 @@ Diagnostic& Diagnostics::warning(Place place, std::string path, std::string mess
 }
 
 void Diagnostics::sort() {
-  std::stable_sort(all_.begin(), all_.end(), [](const Diagnostic& a, const Diagnostic& b) {
-    return std::tie(a.place.source, a.place.line, a.place.column) <
-           std::tie(b.place.source, b.place.line, b.place.column);
-  });
+  // By place; of several at one place, the first reported first.
+  std::vector<std::size_t> order(all_.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto key = [this](std::size_t i) {
+    const Place& place = all_[i].place;
+    return std::tuple(place.source, place.line, place.column, i);
+  };
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return key(a) < key(b); });
+  std::vector<Diagnostic> sorted;
+  sorted.reserve(all_.size());
+  for (const std::size_t i : order) sorted.push_back(std::move(all_[i]));
+  all_ = std::move(sorted);
 }
 
 std::string render_text(const Diagnostics& diagnostics, const Sources& sources) {

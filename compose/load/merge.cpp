@@ -174,7 +174,7 @@ class Merger {
           list.items().push_back(pair(entry, entry.value));
         }
       }
-      std::stable_sort(list.items().begin(), list.items().end(), [](const Value& a, const Value& b) {
+      std::sort(list.items().begin(), list.items().end(), [](const Value& a, const Value& b) {
         return a.is_string() && b.is_string() && a.as_string() < b.as_string();
       });
     }

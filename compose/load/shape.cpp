@@ -334,8 +334,7 @@ class Shaper {
         }
       }
     }
-    std::stable_sort(lines.begin(), lines.end(),
-                     [](const Value& a, const Value& b) { return a.as_string() < b.as_string(); });
+    std::sort(lines.begin(), lines.end(), [](const Value& a, const Value& b) { return a.as_string() < b.as_string(); });
     value.assign(Sequence(std::move(lines)));
     return !value.items().empty();
   }
