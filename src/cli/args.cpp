@@ -15,6 +15,12 @@ const Flag* find_long(std::span<const Flag> flags, std::string_view name) {
   return nullptr;
 }
 
+const Flag* find_letter(std::span<const Flag> flags, char letter) {
+  for (const Flag& flag : flags)
+    if (flag.letter == letter) return &flag;
+  return nullptr;
+}
+
 /// The letters of "-itu" up to the first that takes a value; true when that one is the last, so that its value is the
 /// next argument.
 bool cluster_wants_value(std::span<const Flag> flags, std::string_view letters) {
@@ -45,6 +51,9 @@ Strings split_assignments(std::span<const Flag> flags, const Strings& arguments,
     } else {
       valued = cluster_wants_value(flags, std::string_view{name}.substr(1));
     }
+    const Flag* letter = name.size() == 2 ? find_letter(flags, name[1]) : nullptr;
+    if (letter != nullptr && !valued && equals != std::string::npos)  // "-d=false"
+      result.back() = fmt::format("--{}{}", letter->name, argument.substr(equals));
     if (!valued) continue;
     if (equals != std::string::npos) {
       result.back() = name;
@@ -149,11 +158,14 @@ std::variant<Parsed, UsageError> parse_flags(std::span<const Flag> flags, const 
 
   Parsed parsed;
   Strings remaining = app.remaining();
+  // CLI11 leaves the mark "--" among what it did not understand.
+  const bool marked = !remaining.empty() && remaining.front() == "--";
+  if (marked) remaining.erase(remaining.begin());
   if (interspersed) {
     if (!remaining.empty()) return unknown_flag(flags, remaining.front());
     parsed.arguments = std::move(positional);
   } else {
-    if (!remaining.empty() && remaining.front().size() > 1 && remaining.front()[0] == '-')
+    if (!marked && !remaining.empty() && remaining.front().size() > 1 && remaining.front()[0] == '-')
       return unknown_flag(flags, remaining.front());
     parsed.arguments = std::move(remaining);
   }

@@ -114,7 +114,6 @@ class Session {
 
   /// Everything that has happened since the last turn; true when there is nothing left to wait for.
   Result<bool> turn() {
-    const bool more = follower_.anything_running();
     TRY(drain());
     TRY(hear_events());
     TRY(hear_operation(apply_));
@@ -127,7 +126,9 @@ class Session {
       if (!stop_) TRY(find_ends());
       return !stop_;
     }
-    if (apply_ || more) return false;
+    if (apply_) return false;
+    TRY_ASSIGN(const bool more, anything_running());
+    if (more) return false;
     TRY(find_ends());
     return !stopping_;
   }
@@ -171,6 +172,15 @@ class Session {
       if (action == "die") TRY(died(**event));
     }
     return {};
+  }
+
+  /// Whether a watched container runs or will be started again by its policy.
+  Result<bool> anything_running() const {
+    TRY_ASSIGN(const auto containers, state::list_containers(context_.paths(), project_.name));
+    return std::any_of(containers.begin(), containers.end(), [&](const state::ContainerRecord& container) {
+      const bool watched = std::find(watched_.begin(), watched_.end(), container.service) != watched_.end();
+      return watched && !container.one_off && (container.phase == state::Phase::running || container.restarting);
+    });
   }
 
   /// Ends that the records tell before the events do.

@@ -228,7 +228,8 @@ class BuildRun {
       if (event.kind == Kind::started) show(job, "Building", ProgressEvent::Status::working, event.name);
       return;
     }
-    const std::string head = fmt::format("#{} ", event.step);
+    const std::string head =
+        jobs_.size() > 1 ? fmt::format("{} #{} ", job.service, event.step) : fmt::format("#{} ", event.step);
     if (event.kind == Kind::started) progress_.line(head + event.name);
     if (event.kind == Kind::cached) progress_.line(head + event.name + "\n" + head + "CACHED");
     if (event.kind == Kind::output) progress_.line(head + event.text);

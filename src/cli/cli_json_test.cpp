@@ -34,7 +34,8 @@ TEST(CliJson, EveryCommandAndFlagIsKnown) {
       continue;
     }
     if (found.entry->make == nullptr) continue;
-    const Command command = found.entry->make();
+    Command command = found.entry->make();
+    command.flags.insert(command.flags.end(), global.begin(), global.end());
     for (const auto& [flag, details] : description["flags"].items()) {
       const auto known =
           std::find_if(command.flags.begin(), command.flags.end(), [&](const Flag& f) { return f.name == flag; });

@@ -47,7 +47,17 @@ TEST(ContainerView, WritesTheStatus) {
 
 TEST(ContainerView, JoinsNeighbouringPorts) {
   auto record = container();
-  record.ports = {{"127.0.0.1", 8000, 80, "tcp"}, {"127.0.0.1", 8001, 81, "tcp"}, {"", 5353, 53, "udp"}};
+  const auto add = [&](const char* ip, std::uint16_t host, std::uint16_t inside, const char* protocol) {
+    state::PortRecord port;
+    port.host_ip = ip;
+    port.host_port = host;
+    port.container_port = inside;
+    port.protocol = protocol;
+    record.ports.push_back(port);
+  };
+  add("127.0.0.1", 8000, 80, "tcp");
+  add("127.0.0.1", 8001, 81, "tcp");
+  add("", 5353, 53, "udp");
   record.exposed = {"80/tcp", "443/tcp"};
   EXPECT_EQ(ports_text(record), "443/tcp, 127.0.0.1:8000-8001->80-81/tcp, 0.0.0.0:5353->53/udp, [::]:5353->53/udp");
 }

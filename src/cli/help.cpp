@@ -72,6 +72,22 @@ std::string group_help(const std::string& program, const Entry& group, std::span
       program, group.name, group.summary, command_lines(group.name), flag_lines(global));
 }
 
+std::string exit_codes_help() {
+  return R"(
+Exit codes
+
+  0        done; an attached up: all containers have ended, or it was left with "d"
+  1        any error, also an unknown command or flag and wrong files; doctor: something is missing
+  125      exec: the runtime failed before the command could be looked up
+  126      run, exec: the command cannot be executed
+  127      run, exec: there is no such command
+  128+n    run, exec, wait, up --exit-code-from: signal n ended the process
+  130      the command was cancelled by Ctrl-C or SIGTERM (an attached up has then stopped its containers)
+  others   run, exec, wait: the process's own code; up --exit-code-from SERVICE: that of the service's first end;
+           up --abort-on-container-exit: that of the container that ended first
+)";
+}
+
 std::string command_help(const std::string& program, const Command& command, std::span<const Flag> global) {
   std::string text = fmt::format("\nUsage:  {} {}{}{}\n\n{}\n", program, command.name, command.usage.empty() ? "" : " ",
                                  command.usage, command.summary);

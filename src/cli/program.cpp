@@ -90,7 +90,10 @@ int run_command(const Entry& entry, const Strings& words, GlobalOptions options,
   Context context{std::move(options), program};
   const auto result = command.run(context, parsed.arguments);
   if (result) return *result;
-  if (!result.error().message().empty()) context.progress().failure(result.error().message());
+  std::string message = result.error().message();
+  if (result.error().code() == Errc::permission && ::geteuid() != 0)
+    message += fmt::format(" (containers need root: use sudo; \"{} doctor\" says more)", program);
+  if (!message.empty()) context.progress().failure(message);
   return result.error().code() == Errc::cancelled ? 128 + SIGINT : kFailure;
 }
 
@@ -106,6 +109,7 @@ int run_arguments(const Strings& arguments, const std::string& program) {
   if (!words.empty() && words[0] == "help") {  // "compose help up"
     words.erase(words.begin());
     options.help = true;
+    if (words == Strings{"exit-codes"}) return print(exit_codes_help()) ? 0 : kFailure;
   }
   if (words.empty()) return print(root_help(program, global)) ? 0 : kFailure;
 

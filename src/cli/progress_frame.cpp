@@ -122,8 +122,8 @@ std::string render_frame(std::string_view operation, const std::vector<ProgressL
     if (!line->event.details.empty()) text += (text.empty() ? "" : " ") + line->event.details;
     details.push_back(std::move(text));
   }
-  constexpr std::size_t kTimer = 7;  // " 123.4s"
-  const std::size_t fixed = display_width(prefix) + 3 + kTimer;
+  const std::size_t timer_width = columns_total < 16 ? 0 : 7;  // " 123.4s"
+  const std::size_t fixed = display_width(prefix) + 3 + timer_width;
   const std::size_t room = columns_total > fixed + 1 ? columns_total - fixed - 1 : 1;
   const Columns columns = fit(shown, details, room);
   for (std::size_t i = 0; i < shown.size(); ++i) {
@@ -137,7 +137,8 @@ std::string render_frame(std::string_view operation, const std::vector<ProgressL
       width += columns.details + 1;
     }
     if (room > width) middle.append(room - width, ' ');
-    const std::string timer = fmt::format("{:>{}}", fmt::format("{:.1f}s", line.seconds), kTimer);
+    std::string timer;
+    if (timer_width != 0) timer = fmt::format("{:>{}}", fmt::format("{:.1f}s", line.seconds), timer_width);
     frame += paint("36", prefix, style.colour) + " " + paint(look.sgr, look.glyph, style.colour) + " " + middle +
              paint("34", timer, style.colour) + "\n";
   }

@@ -21,9 +21,9 @@ TEST(ProgressFrame, ShowsOneLinePerThing) {
   const FrameStyle style{.columns = 60, .rows = 24, .colour = false};
   EXPECT_EQ(render_frame("up", kLines, style),
             "[+] up 2/3\n"
-            " ✔ Network wp_default Created                           0.1s\n"
-            " ✔ Container wp-db-1  Healthy                           6.3s\n"
-            " ⠋ Container wp-web-1 Starting                          0.4s\n");
+            " ✔ Network wp_default Created                          0.1s\n"
+            " ✔ Container wp-db-1  Healthy                          6.3s\n"
+            " ⠋ Container wp-web-1 Starting                         0.4s\n");
 }
 
 TEST(ProgressFrame, FitsNarrowTerminals) {
