@@ -77,9 +77,13 @@ Result<int> follow(const Context& context, const std::string& project, const sta
                    const state::LogQuery& query, LogPrinter& printer) {
   TRY_ASSIGN(auto follower, state::LogFollower::open(context.paths(), project, filter, query));
   TRY_ASSIGN(Signals signals, Signals::take({SIGINT, SIGTERM}));
+  const auto print_new = [&] {
+    return follower.drain([&](const state::FollowedLine& one) { printer.line(*one.container, one.line); });
+  };
+  TRY(print_new());  // the follower learns of its containers here
   while (true) {
     const bool more = follower.anything_running();  // asked before the last lines are read
-    TRY(follower.drain([&](const state::FollowedLine& one) { printer.line(*one.container, one.line); }));
+    TRY(print_new());
     if (!printer.flush() || !more) return 0;
     if (signals.next() != 0) return 128 + SIGINT;
     pollfd polled[] = {{follower.fd(), POLLIN, 0}, {signals.fd(), POLLIN, 0}};

@@ -17,10 +17,11 @@ struct Options {
   Strings filters;
 };
 
-/// "exited(1), running(2)"
-std::string states_text(const state::ProjectSummary& project) {
+/// "exited(1), running(2)"; without `all` only what runs.
+std::string states_text(const state::ProjectSummary& project, bool all) {
   Strings parts;
-  for (const auto& [word, count] : project.states) parts.push_back(fmt::format("{}({})", word, count));
+  for (const auto& [word, count] : project.states)
+    if (all || (word != "exited" && word != "created")) parts.push_back(fmt::format("{}({})", word, count));
   return join(parts, ", ");
 }
 
@@ -45,8 +46,9 @@ Result<int> list(Context& context, const Options& options) {
     TRY_ASSIGN(const bool wanted, matches(options.filters, project));
     if (!wanted) continue;
     names += project.name + "\n";
-    rows.push_back(
-        {{"Name", project.name}, {"Status", states_text(project)}, {"ConfigFiles", join(project.config_files, ",")}});
+    rows.push_back({{"Name", project.name},
+                    {"Status", states_text(project, options.all)},
+                    {"ConfigFiles", join(project.config_files, ",")}});
   }
   if (options.quiet) {
     TRY(print(names));
