@@ -28,6 +28,6 @@ class Installed(TestCase):
         self.addCleanup(lambda: project.down("-t", "0", check=False))
         project.up()
         parent = int(compose.machine.read(f"/proc/{project.pid('web')}/stat").rpartition(")")[2].split()[1])
-        self.assertTrue(os.readlink(f"/proc/{parent}/exe").startswith(prefix), "the helper is not the installed one")
+        self.assertEqual(os.readlink(f"/proc/{parent}/exe"), os.path.join(prefix, "libexec/compose/compose-monitor"))
         project.down("-t", "0")
         self.assert_nothing_left(before)

@@ -196,7 +196,7 @@ class Development(StackCase):
     def assert_only_volumes_left(self):
         if compose.PEER:
             return
-        left = workspace().snapshot().left_behind(self.before, ignore=r"^file: .*/root/volumes/|/root/volumes/")
+        left = workspace().snapshot().left_behind(self.before, ignore=r"^file: .*/volumes/")
         self.assertEqual(left, [])
 
     def test_14_down_with_volumes_removes_everything(self):
