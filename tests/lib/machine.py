@@ -39,10 +39,8 @@ def command_line(pid):
 
 
 def _program(pid):
-    try:
-        return os.path.basename(os.readlink(f"/proc/{pid}/exe")).removesuffix(" (deleted)")
-    except OSError:
-        return ""
+    """The name it was started by: a monitor has left the mount namespace its program lies in, so /proc shows no path."""
+    return os.path.basename(read(f"/proc/{pid}/cmdline").split("\0")[0])
 
 
 def _is_zombie(pid):
@@ -58,8 +56,9 @@ def processes_of(roots):
         if _is_zombie(pid):
             continue
         ours = re.match(r"^(docker-)?compose(-runtime|-monitor)?$", _program(pid))
-        if ours and (environment(pid).get("COMPOSE_RUN_ROOT") == run_root or run_root in command_line(pid)):
-            found[pid] = command_line(pid)
+        line = command_line(pid)
+        if ours and (environment(pid).get("COMPOSE_RUN_ROOT") == run_root or run_root in line or " e2e-" in line):
+            found[pid] = line
     for path in cgroups():
         for pid in read(os.path.join(path, "cgroup.procs")).split():
             found[int(pid)] = f"{command_line(int(pid))} in {path}"
