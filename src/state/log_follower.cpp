@@ -224,6 +224,9 @@ Result<LogFollower> LogFollower::open(const Paths& paths, const std::string& pro
   auto impl = std::make_unique<Impl>(
       Impl{paths, project, std::move(filter), std::move(query), std::move(inotify), {}, {}, true, true});
   TRY(impl->watch_project());
+  // What there is is known from the beginning, so that anything_running() can be asked before the first drain().
+  TRY(impl->scan());
+  for (auto& [id, container] : impl->containers) impl->refresh(id, container);
   return LogFollower{std::move(impl)};
 }
 

@@ -170,6 +170,7 @@ TEST_F(LogTest, KnowsWhenAllHaveEnded) {
   make_container("a", "web");
   auto follower = LogFollower::open(paths_, "p", {}, {});
   ASSERT_TRUE(follower);
+  ASSERT_TRUE(follower->anything_running()) << "before the first drain";
   drain(*follower);
   ASSERT_TRUE(follower->anything_running());
   auto record = load_record(paths_, "p", "a");

@@ -178,7 +178,12 @@ class SupervisorTest : public testing::Test {
     std::sscanf(stat->c_str() + stat->rfind(')'), ") %*c %d", &parent);
     return parent;
   }
-  bool alive(const ContainerRecord& record) const { return sys::process_start_time(record.pid) == record.start_time; }
+  /// What has ended is reaped first: a zombie still has its start time.
+  static bool alive(const ContainerRecord& record) {
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    return sys::process_start_time(record.pid) == record.start_time;
+  }
 
   void expect_nothing_left() {
     EXPECT_FALSE(sys::exists(paths_.project(project_.name)));
