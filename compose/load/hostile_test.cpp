@@ -11,8 +11,8 @@
 namespace compose::load {
 namespace {
 
-// A sanitizer build is an order of magnitude slower and larger than what users run.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// A build with sanitizers or without optimisation is an order of magnitude slower than what users run.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
 constexpr int kSlower = 10;
 #else
 constexpr int kSlower = 1;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "yaml/scalar.hpp"
@@ -115,10 +116,11 @@ class Parser {
       return broken;
     }
     alias_nodes_ += found->second.nodes;
-    if (alias_nodes_ > limits_.alias_nodes) {
-      return stop(token.start, fmt::format("document contains excessive aliasing: its aliases stand for more than {} "
-                                           "values",
-                                           limits_.alias_nodes));
+    // A file may use its anchors a lot when it is large; a small one that grows a thousandfold is an attack.
+    const std::size_t most = std::min(limits_.alias_nodes + 20 * nodes_, limits_.most_alias_nodes);
+    if (alias_nodes_ > most) {
+      return stop(token.start,
+                  fmt::format("document contains excessive aliasing: its aliases stand for more than {} values", most));
     }
     nodes_with_aliases_ += found->second.nodes;
     return found->second.value;

@@ -11,10 +11,11 @@
 namespace compose::yaml {
 
 struct Limits {
-  std::size_t bytes = 32U << 20U;       ///< of one text
-  std::uint32_t depth = 256;            ///< of nested collections
-  std::size_t nodes = 4'000'000;        ///< written in one text
-  std::size_t alias_nodes = 2'000'000;  ///< made by aliases, all together
+  std::size_t bytes = 32U << 20U;            ///< of one text
+  std::uint32_t depth = 256;                 ///< of nested collections
+  std::size_t nodes = 4'000'000;             ///< written in one text
+  std::size_t alias_nodes = 200'000;         ///< made by aliases: these, and twenty for each value written,
+  std::size_t most_alias_nodes = 4'000'000;  ///< but never more than these
 };
 
 /// A mistake. `other` is a second place that belongs to it (the first of two equal keys), with what to say of it.

@@ -122,7 +122,8 @@ TEST(Bounds, StopHostileInput) {
   Limits limits;
   limits.depth = 20;
   limits.nodes = 1000;
-  limits.alias_nodes = 1000;
+  limits.alias_nodes = 100;
+  limits.most_alias_nodes = 1000;
   limits.bytes = 100000;
   const auto message = [&](std::string_view text) {
     const Parsed parsed = parse(text, 1, limits);

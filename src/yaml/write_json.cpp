@@ -52,6 +52,7 @@ void append_quoted(std::string& out, std::string_view text, bool double_dollar) 
 // A number as Go's encoding/json writes a float64: no exponent between 1e-6 and 1e21.
 std::string json_number(double number) {
   if (!std::isfinite(number)) return "null";
+  if (number == 0) return "0";  // "-0" would read back as the integer
   const double magnitude = std::fabs(number);
   if (magnitude != 0 && (magnitude < 1e-6 || magnitude >= 1e21)) {
     std::string text = go_float(number);
