@@ -104,6 +104,13 @@ Result<void> choose_pid_namespace(const LaunchPlan& plan, ChildSetup& setup) {
   return {};
 }
 
+/// Tells the child to go on. A child that is gone already has left its reason in the socket: receive() finds it.
+Result<void> tell_child(int socket, std::string_view text) {
+  auto sent = sys::send_message(socket, text);
+  if (!sent && sent.error().sys_errno() != EPIPE && sent.error().sys_errno() != ECONNRESET) return sent;
+  return {};
+}
+
 Result<void> send_listener(const LaunchPlan& plan, const UniqueFd& listener, pid_t pid) {
   TRY_ASSIGN(const UniqueFd socket,
              sys::connect_unix(plan.process.seccomp_listener, SOCK_STREAM).with("linux.seccomp.listenerPath"));
@@ -153,7 +160,7 @@ Result<Launch> Launch::begin(const LaunchPlan& plan, const Options& options) {
     pair.second.reset();
     TRY(write_maps(plan, s.pid));
     for (const auto& attachment : plan.attachments) TRY(net::endpoint::create_pair(attachment, s.pid));
-    return sys::send_message(s.sync.get(), sync::kGo + std::to_string(s.pid));
+    return tell_child(s.sync.get(), sync::kGo + std::to_string(s.pid));
   };
   if (auto done = start(); !done) {
     launch.abandon();
@@ -204,7 +211,7 @@ Result<std::optional<Notice>> Launch::receive(bool wait) {
         const std::string json = state_json(*s.plan, "creating", s.pid);
         TRY(run_hooks(s.plan->prestart, json, "prestart"));
         TRY(run_hooks(s.plan->create_runtime, json, "createRuntime"));
-        TRY(sys::send_message(s.sync.get(), std::string(1, sync::kContinue)));
+        TRY(tell_child(s.sync.get(), std::string(1, sync::kContinue)));
         continue;
       }
       case sync::kListener:
@@ -218,7 +225,7 @@ Result<std::optional<Notice>> Launch::receive(bool wait) {
   }
 }
 
-Result<void> Launch::release() { return sys::send_message(state_->sync.get(), std::string(1, sync::kContinue)); }
+Result<void> Launch::release() { return tell_child(state_->sync.get(), std::string(1, sync::kContinue)); }
 
 void Launch::abandon() {
   State& s = *state_;

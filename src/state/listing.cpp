@@ -1,10 +1,14 @@
 // What is true of a project's containers now, from files and /proc alone.
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <optional>
 #include <tuple>
 
 #include "base/strings.hpp"
 #include "state/records.hpp"
 #include "sys/file.hpp"
+#include "sys/message.hpp"
 #include "sys/process.hpp"
 
 namespace compose::state {
@@ -21,12 +25,35 @@ bool alive(const ContainerRecord& record) {
 
 }  // namespace
 
+namespace {
+
+/// How the run that the record tells of ended, if that is on disk.
+std::optional<ExitRecord> end_of(const Paths& paths, const ContainerRecord& record) {
+  auto exit = load_exit(paths, record.project, record.id);
+  if (!exit || exit->pid != record.pid || exit->start_time != record.start_time || exit->boot_id != record.boot_id) {
+    return std::nullopt;
+  }
+  return *std::move(exit);
+}
+
+/// The monitor is there until the exit record is.
+bool monitor_lives(const Paths& paths, const ContainerRecord& record) {
+  return record.boot_id == sys::boot_id() && sys::connect_unix(paths.monitor_socket(record.id), SOCK_SEQPACKET).ok();
+}
+
+}  // namespace
+
 ContainerRecord observe(const Paths& paths, ContainerRecord record) {
   if (record.phase != Phase::running || alive(record)) return record;
+  auto exit = end_of(paths, record);
+  if (!exit) {
+    // Its process is gone and its monitor about to write why: until then it counts as running.
+    if (monitor_lives(paths, record)) return record;
+    exit = end_of(paths, record);
+  }
   record.phase = Phase::exited;
   record.paused = false;
-  const auto exit = load_exit(paths, record.project, record.id);
-  if (exit && exit->pid == record.pid && exit->start_time == record.start_time && exit->boot_id == record.boot_id) {
+  if (exit) {
     record.exit_code = exit->exit_code;
     record.oom_killed = exit->oom_killed;
     record.finished_at = exit->finished_at;
