@@ -39,6 +39,16 @@ void inherit_cpuset(const std::string& directory) {
   }
 }
 
+/// Two containers that make their common parents at the same time: one may have made a level and not yet filled it when
+/// the other makes its own below. Fills every level, from the top down, until the last has what it needs.
+void complete_cpuset(const std::string& top, const std::string& path) {
+  if (!read_text(top + path + "/cpuset.cpus").empty() && !read_text(top + path + "/cpuset.mems").empty()) return;
+  for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+    inherit_cpuset(top + path.substr(0, slash));
+    if (slash == std::string::npos) return;
+  }
+}
+
 /// mkdir of every level below `top`; `made` hears of each new one. Another container's removal of an empty parent may
 /// come between two levels, hence the second and third try.
 int make_levels(const std::string& top, const std::string& path, const auto& made) {
@@ -183,6 +193,7 @@ Result<Group> Group::create(const Layout& layout, const Plan& plan) {
       done = os_error_from(code, fmt::format("create control group {}", place.directory));
       break;
     }
+    if (cpuset) complete_cpuset(place.mount_point, plan.path);
     if (place.version == Version::v2) enable_controllers(place.mount_point, plan.path, place.controllers);
   }
   if (done) done = group.apply(plan);

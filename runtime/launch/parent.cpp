@@ -104,6 +104,11 @@ Result<void> choose_pid_namespace(const LaunchPlan& plan, ChildSetup& setup) {
   return {};
 }
 
+bool readable(int socket) {
+  pollfd poll{socket, POLLIN, 0};
+  return ::poll(&poll, 1, 0) != 0;
+}
+
 /// Tells the child to go on. A child that is gone already has left its reason in the socket: receive() finds it.
 Result<void> tell_child(int socket, std::string_view text) {
   auto sent = sys::send_message(socket, text);
@@ -163,6 +168,8 @@ Result<Launch> Launch::begin(const LaunchPlan& plan, const Options& options) {
     return tell_child(s.sync.get(), sync::kGo + std::to_string(s.pid));
   };
   if (auto done = start(); !done) {
+    // What the child has to say about its own end is the better reason; receive() reads it.
+    if (launch.state_->sync.valid() && readable(launch.state_->sync.get())) return launch;
     launch.abandon();
     return std::move(done).error();
   }
@@ -172,10 +179,7 @@ Result<Launch> Launch::begin(const LaunchPlan& plan, const Options& options) {
 Result<std::optional<Notice>> Launch::receive(bool wait) {
   State& s = *state_;
   for (;;) {
-    if (!wait) {
-      pollfd poll{s.sync.get(), POLLIN, 0};
-      if (::poll(&poll, 1, 0) == 0) return std::optional<Notice>{};
-    }
+    if (!wait && !readable(s.sync.get())) return std::optional<Notice>{};
     TRY_ASSIGN(sys::Message message, sync::receive(s.sync.get()));
     std::optional<Notice> notice{std::in_place};
     if (message.data.empty()) {
