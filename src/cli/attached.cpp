@@ -123,8 +123,12 @@ class Session {
     if (detached_) return true;
     if (failure_ && !stop_) return true;
     if (stopping_) {
-      if (!stop_) TRY(find_ends());
-      return !stop_;
+      if (stop_) return false;
+      TRY(find_ends());
+      if (!killed_) return true;
+      // "kill" returns when the signal is sent: the end is a moment later.
+      TRY_ASSIGN(const bool more, anything_running());
+      return !more;
     }
     if (apply_) return false;
     TRY_ASSIGN(const bool more, anything_running());

@@ -199,7 +199,7 @@ class Development(StackCase):
         left = []
 
         def clean():
-            left[:] = workspace().snapshot().left_behind(self.before, ignore=r"^file: .*/volumes(/|$)")
+            left[:] = workspace().snapshot().left_behind(self.before, ignore=r"/root/volumes(/|$)")
             return not left
         try:
             compose.wait_until(clean, 5, "a clean machine but for the volumes")
