@@ -206,6 +206,7 @@ class Session {
     const int code = event.value("exit_code", 0);
     const bool restarting = event.value("restarting", false);
     if (!restarting && !ended_.insert(event.value("id", "")).second) return {};
+    if (starting_) begin_output();  // its output comes before its end, even while others are still being started
     TRY(drain());
     if (is_attached(service)) {
       say(fmt::format("{} exited with code {}{}", shown_name(event.value("name", "")), code,
