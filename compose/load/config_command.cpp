@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/strings.hpp"
+#include "compose/load/key_order.hpp"
 #include "compose/load/shape.hpp"
 #include "compose/load/substitute.hpp"
 #include "yaml/write.hpp"
@@ -177,16 +178,17 @@ std::string render_report(const LoadResult& loaded, Report form) {
 
 }  // namespace
 
-Result<std::string> render_config(const LoadResult& loaded, const Options& options, const std::string& format) {
+Result<std::string> render_config(LoadResult& loaded, const Options& options, const std::string& format) {
   if (!format.empty() && format != "yaml" && format != "json") {
     return make_error(Errc::invalid, "unsupported format \"{}\": use yaml or json", format);
   }
   yaml::WriteOptions write;
   write.double_dollar = options.interpolate;
+  write.sorted = false;
+  order_keys(loaded.canonical);
   if (format != "json") return yaml::to_yaml(loaded.canonical, write);
-  Value copy = loaded.canonical;
-  if (options.interpolate) json_form(copy);
-  return yaml::to_json(copy, write) + "\n";
+  if (options.interpolate) json_form(loaded.canonical);
+  return yaml::to_json(loaded.canonical, write) + "\n";
 }
 
 ConfigOutput run_config(const ConfigRequest& request, FileSource& files) {

@@ -44,8 +44,9 @@ struct ConfigOutput {
 
 ConfigOutput run_config(const ConfigRequest& request, FileSource& files);
 
-/// The canonical tree of a loaded project as text. `format` is "yaml", "json" or "".
-Result<std::string> render_config(const LoadResult& loaded, const Options& options, const std::string& format);
+/// The canonical tree of a loaded project as text, its keys put in the order of key_order.hpp. `format` is "yaml",
+/// "json" or "".
+Result<std::string> render_config(LoadResult& loaded, const Options& options, const std::string& format);
 
 /// Where every value below `path` ("" = all) comes from: one line a value, or JSON.
 std::string explain(const LoadResult& loaded, const std::string& path, bool json);

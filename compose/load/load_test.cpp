@@ -81,12 +81,55 @@ TEST(Load, TheShellWinsOverEnvFilesAndEnvFilesOverDotenv) {
   EXPECT_EQ(project(files, options).services.at("web").image, "x:3-2-");
 }
 
+TEST(Load, PrintsKeysInTheOrderOfDockerCompose) {
+  FakeFiles files{{"/p/compose.yaml",
+                   "x-b: 1\nvolumes: {data: {}}\nservices: {web: {volumes: ['data:/v'], x-a: 1, ports: ['8080:80'], image: x,"
+                   " profiles: [p], build: {target: t, context: .}}}\n"}};
+  Options options = in("/p");
+  options.profiles = {"p"};
+  LoadResult loaded = load(options, files);
+  EXPECT_EQ(*render_config(loaded, options, "yaml"), R"(name: p
+services:
+  web:
+    profiles:
+      - p
+    build:
+      context: /p
+      dockerfile: Dockerfile
+      target: t
+    command: null
+    entrypoint: null
+    image: x
+    networks:
+      default: null
+    ports:
+      - mode: ingress
+        target: 80
+        published: "8080"
+        protocol: tcp
+    volumes:
+      - type: volume
+        source: data
+        target: /v
+        volume: {}
+    x-a: 1
+networks:
+  default:
+    name: p_default
+    ipam: {}
+volumes:
+  data:
+    name: p_data
+x-b: 1
+)");
+}
+
 TEST(Load, KeepsSecretsOutOfTheTreeButInTheProject) {
   FakeFiles files{
       {"/p/compose.yaml", "services: {web: {image: x, secrets: [s]}}\nsecrets: {s: {environment: TOKEN}}\n"}};
   Options options = in("/p");
   options.env = {{"TOKEN", "hidden"}};
-  const LoadResult loaded = load(options, files);
+  LoadResult loaded = load(options, files);
   EXPECT_EQ(loaded.project->secrets.at("s").content, "hidden");
   EXPECT_THAT(*render_config(loaded, options, "json"), testing::Not(testing::HasSubstr("hidden")));
 }

@@ -166,11 +166,6 @@ bool Mapping::erase(std::string_view key) {
   return true;
 }
 
-void Mapping::sort_by_key() {
-  std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.key < b.key; });
-  reindex();
-}
-
 void Mapping::reserve(std::size_t count) { entries_.reserve(count); }
 
 const Value* Value::get(std::string_view key) const {

@@ -1,6 +1,7 @@
 #pragma once
 // The tree a YAML document becomes: typed scalars, ordered mappings, and for every node the place it was written at.
 // Values are copied and moved freely; the place stays with the node through every later stage of the loader.
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -61,7 +62,9 @@ class Mapping {
   /// Keeps the entries for which `keep(entry)` is true.
   template <typename Keep>
   void filter(Keep keep);
-  void sort_by_key();
+  /// In the order of `less(entry, entry)`.
+  template <typename Less>
+  void sort(Less less);
   void reserve(std::size_t count);
 
  private:
@@ -165,6 +168,13 @@ void Mapping::filter(Keep keep) {
     ++kept;
   }
   entries_.resize(kept);
+  reindex();
+}
+
+template <typename Less>
+void Mapping::sort(Less less) {
+  if (std::is_sorted(entries_.begin(), entries_.end(), less)) return;
+  std::sort(entries_.begin(), entries_.end(), less);
   reindex();
 }
 

@@ -16,7 +16,6 @@ struct WriteOptions {
 std::string to_json(const Value& value, const WriteOptions& options = {});
 
 /// YAML 1.2, block style, two blanks of indentation; strings are quoted only when they would read as something else.
-/// At the top level the sections of a Compose project come in their usual order, the name first.
 std::string to_yaml(const Value& value, const WriteOptions& options = {});
 
 /// Reads JSON (RFC 8259), as to_json writes it; false for anything else, or deeper than 512 levels.

@@ -68,12 +68,6 @@ bool block_is_safe(std::string_view text) {
   return text.find(" \n") == std::string_view::npos && text.find("\t") == std::string_view::npos;
 }
 
-// The sections of a project in the order people read them; anything else (extensions) follows.
-std::size_t rank(std::string_view key) {
-  constexpr std::string_view kOrder[] = {"name", "services", "networks", "volumes", "secrets", "configs", "models"};
-  return static_cast<std::size_t>(std::find(std::begin(kOrder), std::end(kOrder), key) - std::begin(kOrder));
-}
-
 class Writer {
  public:
   Writer(std::string& out, const WriteOptions& options) : out_{out}, options_{options} {}
@@ -151,12 +145,7 @@ class Writer {
     order.reserve(mapping.size());
     for (const Entry& entry : mapping) order.push_back(&entry);
     if (options_.sorted) {
-      std::sort(order.begin(), order.end(), [&](const Entry* a, const Entry* b) {
-        if (level != 0) return a->key < b->key;
-        const std::size_t a_rank = rank(a->key);
-        const std::size_t b_rank = rank(b->key);
-        return a_rank != b_rank ? a_rank < b_rank : a->key < b->key;
-      });
+      std::sort(order.begin(), order.end(), [](const Entry* a, const Entry* b) { return a->key < b->key; });
     }
     bool indented = first_indented;
     for (const Entry* entry : order) {
