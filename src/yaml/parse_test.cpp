@@ -172,5 +172,14 @@ TEST(Json, ReadsWhatItWrites) {
   }
 }
 
+TEST(Write, EscapesWhatAYamlTextMayNotHold) {
+  for (const char* escaped : {"\\u008e", "\\u0085", "\\u2028", "\\ufeff", "\\uffff", "\\u007f"}) {
+    const std::string text = "- \"a\\t" + std::string(escaped) + "\"\n";
+    const Parsed parsed = parse(text, 1);
+    ASSERT_EQ(parsed.documents.size(), 1U) << escaped;
+    EXPECT_EQ(to_yaml(parsed.documents[0].root), text);
+  }
+}
+
 }  // namespace
 }  // namespace compose::yaml

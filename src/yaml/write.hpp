@@ -21,7 +21,17 @@ std::string to_yaml(const Value& value, const WriteOptions& options = {});
 /// Reads JSON (RFC 8259), as to_json writes it; false for anything else, or deeper than 512 levels.
 bool from_json(std::string_view text, Value& out);
 
-/// The text in JSON quotes.
+/// A character that a YAML text may not hold as it is, or that some readers take for a line's end: DEL, C1 controls,
+/// line and paragraph separators, the byte order mark, U+FFFE and U+FFFF. Written as an escape.
+struct UnsafeCharacter {
+  unsigned code = 0;
+  std::size_t length = 0;  ///< in bytes; 0: there is none
+};
+/// Whether one stands at the beginning of `text`, which is UTF-8.
+UnsafeCharacter unsafe_character(std::string_view text);
+bool has_unsafe_character(std::string_view text);
+
+/// The text in JSON quotes, which are also YAML's double quotes.
 std::string json_quote(std::string_view text);
 
 }  // namespace compose::yaml

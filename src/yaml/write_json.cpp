@@ -41,6 +41,9 @@ void append_quoted(std::string& out, std::string_view text, bool double_dollar) 
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+        } else if (const auto unsafe = unsafe_character(text.substr(i)); unsafe.length != 0) {
+          out += fmt::format("\\u{:04x}", unsafe.code);
+          i += unsafe.length - 1;
         } else {
           out += c;
         }
@@ -161,6 +164,25 @@ std::string json_quote(std::string_view text) {
   std::string out;
   append_quoted(out, text, false);
   return out;
+}
+
+UnsafeCharacter unsafe_character(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+  if (byte(0) == 0x7F) return {0x7F, 1};
+  if (byte(0) == 0xC2 && byte(1) >= 0x80 && byte(1) < 0xA0) return {byte(1), 2};
+  const unsigned three = (byte(0) << 16U) | (byte(1) << 8U) | byte(2);
+  if (three == 0xE280A8 || three == 0xE280A9) return {0x2000U | (byte(2) & 0x3FU), 3};
+  if (three == 0xEFBBBF) return {0xFEFF, 3};
+  if (three == 0xEFBFBE || three == 0xEFBFBF) return {0xFFC0U | (byte(2) & 0x3FU), 3};
+  return {};
+}
+
+bool has_unsafe_character(std::string_view text) {
+  for (std::size_t i = text.find_first_of("\x7F\xC2\xE2\xEF"); i != std::string_view::npos;
+       i = text.find_first_of("\x7F\xC2\xE2\xEF", i + 1)) {
+    if (unsafe_character(text.substr(i)).length != 0) return true;
+  }
+  return false;
 }
 
 }  // namespace compose::yaml

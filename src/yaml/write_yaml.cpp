@@ -46,7 +46,7 @@ bool plain_is_safe(std::string_view text) {
   if (text.starts_with("---") || text.starts_with("...") || text == "<<" || text == "=") return false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return false;
+    if (static_cast<unsigned char>(c) < 0x20) return false;
     if (c == ':' && i + 1 < text.size() && text[i + 1] == ' ') return false;
     if (c == '#' && i > 0 && text[i - 1] == ' ') return false;
   }
@@ -63,7 +63,7 @@ bool plain_is_safe(std::string_view text) {
 bool block_is_safe(std::string_view text) {
   if (text.find('\n') == std::string_view::npos || text.front() == ' ' || text.front() == '\n') return false;
   for (const char c : text) {
-    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7F) return false;
+    if (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') return false;
   }
   return text.find(" \n") == std::string_view::npos && text.find("\t") == std::string_view::npos;
 }
@@ -90,7 +90,9 @@ class Writer {
     std::string storage;
     std::string_view copy = raw;
     if (options_.double_dollar && raw.find('$') != std::string_view::npos) copy = storage = doubled(raw);
-    if (plain_is_safe(copy)) {
+    if (has_unsafe_character(copy)) {
+      out_ += json_quote(copy);
+    } else if (plain_is_safe(copy)) {
       out_ += copy;
     } else if (!key && block_is_safe(copy)) {
       block(copy, level);
