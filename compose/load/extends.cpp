@@ -59,7 +59,7 @@ void ModelLoader::apply_extends(Value& document, const Value& resets, const std:
       continue;
     }
     if (entry.value.get("extends") == nullptr) continue;
-    extend_service(*services, entry.key, reset == nullptr ? none : *reset, path, scope, nullptr);
+    extend_service(entry.key, {services, reset == nullptr ? &none : reset, path, &scope}, nullptr);
   }
 }
 
@@ -81,64 +81,64 @@ bool ModelLoader::closes_cycle(const Chain& link, Value& extends, const Path& at
   return false;
 }
 
+// The service `name` extends, itself extended already; nullptr when that failed (reported).
+const Value* ModelLoader::extended_base(Value& extends, const std::string& name, const Path& at, const Level& level,
+                                        const Chain& link) {
+  Value& named = *(extends.is_mapping() ? extends.get("service") : &extends);
+  const std::string wanted = named.as_string();
+  Value* file = extends.is_mapping() ? extends.get("file") : nullptr;
+  Level below = level;
+  std::shared_ptr<Base> base;
+  if (file != nullptr && file->is_string()) {
+    base = open_base(name, *file, at, *level.scope);
+    if (base == nullptr) return nullptr;
+    const Value* resets = base->resets.get("services");
+    below = {&base->services, resets == nullptr ? &base->resets : resets, base->path, level.scope};
+  }
+  if (below.services->get(wanted) == nullptr) {
+    session_.fail(named, at,
+                  fmt::format("cannot extend service \"{}\" in {}: service \"{}\" not found{}", name,
+                              display_name(level.path, session_), wanted,
+                              base == nullptr ? "" : " in " + display_name(below.path, session_)),
+                  near_service(wanted, *below.services));
+    return nullptr;
+  }
+  if (!extend_service(wanted, below, &link)) return nullptr;
+  return below.services->get(wanted);  // `bases_` keeps it
+}
+
 // Gives services.NAME what it extends, recursively. False when that failed (reported).
-bool ModelLoader::extend_service(Value& services, const std::string& name, const Value& resets, const std::string& path,
-                                 const Scope& scope, const Chain* chain) {
+bool ModelLoader::extend_service(const std::string& name, const Level& level, const Chain* chain) {
   const Path root;
   const Path section(root, "services");
   const Path service_path(section, name);
   const Path at(service_path, "extends");
-  Value* service = services.get(name);
+  Value* service = level.services->get(name);
   if (service == nullptr || !service->is_mapping()) return service != nullptr;
   if (service->get("extends") == nullptr) return true;
   if (service->get("extends")->broken) return false;
   Value extends = *service->get("extends");
-  Value* named = extends.is_mapping() ? extends.get("service") : &extends;
+  const Value* named = extends.is_mapping() ? extends.get("service") : &extends;
   if (named == nullptr || !named->is_string()) {
     session_.fail(extends, at, fmt::format("extends.{}.service is required", name), "add service: NAME");
     service->entries().set("extends", std::move(extends));
     return false;
   }
-  const std::string wanted = named->as_string();
-  const Chain link{chain, path, name, chain == nullptr ? 1 : chain->length + 1};
-  const auto failed = [&] {
-    Value* left = services.get(name)->get("extends");
+  const Chain link{chain, level.path, name, chain == nullptr ? 1 : chain->length + 1};
+  const Value* source = closes_cycle(link, extends, at) ? nullptr : extended_base(extends, name, at, level, link);
+  service = level.services->get(name);
+  if (source == nullptr) {
+    Value* left = service->get("extends");
     if (left != nullptr) left->broken = true;  // so that later stages know what the service lacks
     return false;
-  };
-  if (closes_cycle(link, extends, at)) return failed();
-  Value* file = extends.is_mapping() ? extends.get("file") : nullptr;
-  std::shared_ptr<Base> base;
-  const Value* base_resets = &resets;
-  Value* base_services = &services;
-  std::string base_path = path;
-  if (file != nullptr && file->is_string()) {
-    base = open_base(name, *file, at, scope);
-    if (base == nullptr) return failed();
-    base_resets = base->resets.get("services") == nullptr ? &base->resets : base->resets.get("services");
-    base_services = &base->services;
-    base_path = base->path;
   }
-  bool ok = base_services->get(wanted) != nullptr;
-  if (!ok) {
-    session_.fail(*named, at,
-                  fmt::format("cannot extend service \"{}\" in {}: service \"{}\" not found{}", name,
-                              display_name(path, session_), wanted,
-                              base == nullptr ? "" : " in " + display_name(base_path, session_)),
-                  near_service(wanted, *base_services));
-  } else {
-    ok = extend_service(*base_services, wanted, *base_resets, base_path, scope, &link);
-  }
-  if (!ok) return failed();
-  service = services.get(name);
   service->entries().erase("extends");
-  const Value* source = base_services->get(wanted);
-  if (source == nullptr || !source->is_mapping()) return true;
+  if (!source->is_mapping()) return true;
   Value merged = *source;
   trace_all(merged, extends.place, session_);
-  if (const Value* reset = resets.get(name)) apply_resets(merged, *reset);
+  if (const Value* reset = level.resets->get(name)) apply_resets(merged, *reset);
   merge_service(merged, std::move(*service), service_path, session_);
-  *services.get(name) = std::move(merged);
+  *service = std::move(merged);
   return true;
 }
 

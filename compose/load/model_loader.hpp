@@ -38,6 +38,13 @@ class ModelLoader {
     std::string service;
     int length = 1;
   };
+  // Where a service that extends another stands.
+  struct Level {
+    Value* services;
+    const Value* resets;
+    std::string path;
+    const Scope* scope;
+  };
 
   std::optional<ReadFile> open(const std::string& path, const Place& asked, const std::string& asked_path);
   void merge_file(const std::string& path, const Scope& scope, Value& model, const Place& asked,
@@ -53,8 +60,9 @@ class ModelLoader {
 
   // extends.cpp
   void apply_extends(Value& document, const Value& resets, const std::string& path, const Scope& scope);
-  bool extend_service(Value& services, const std::string& name, const Value& resets, const std::string& path,
-                      const Scope& scope, const Chain* chain);
+  bool extend_service(const std::string& name, const Level& level, const Chain* chain);
+  const Value* extended_base(Value& extends, const std::string& name, const Path& at, const Level& level,
+                             const Chain& link);
   bool closes_cycle(const Chain& link, Value& extends, const Path& at);
   std::shared_ptr<Base> open_base(const std::string& name, Value& file, const Path& at, const Scope& scope);
 

@@ -8,6 +8,7 @@
 #include "base/strings.hpp"
 #include "base/units.hpp"
 #include "compose/load/attributes.hpp"
+#include "compose/load/split_command.hpp"
 #include "yaml/scalar.hpp"
 
 namespace compose::load {
@@ -483,68 +484,6 @@ void json_form(Value& project) {
       if (Value* blkio = entry.value.get("blkio_config")) capital_keys(*blkio);
     }
   }
-}
-
-bool split_command(std::string_view line, std::vector<std::string>& words) {
-  std::string word;
-  bool in_word = false;
-  bool escaped = false;
-  bool single_quoted = false;
-  bool double_quoted = false;
-  bool back_quoted = false;
-  bool parenthesis = false;
-  for (const char c : line) {
-    if (escaped) {
-      word += c;
-      escaped = false;
-      in_word = true;
-      continue;
-    }
-    if (c == '\\') {
-      if (single_quoted) {
-        word += c;
-      } else {
-        escaped = true;
-      }
-      continue;
-    }
-    if (is_space(c)) {
-      if (single_quoted || double_quoted || back_quoted || parenthesis) {
-        word += c;
-      } else if (in_word) {
-        words.push_back(std::move(word));
-        word.clear();
-        in_word = false;
-      }
-      continue;
-    }
-    if (c == '`' && !single_quoted && !double_quoted && !parenthesis) back_quoted = !back_quoted;
-    if (c == ')' && !single_quoted && !double_quoted && !back_quoted) parenthesis = !parenthesis;
-    if (c == '(' && !single_quoted && !double_quoted && !back_quoted) {
-      if (parenthesis || !word.ends_with('$')) return false;
-      parenthesis = true;
-    }
-    if (c == '"' && !single_quoted && !parenthesis) {
-      in_word = in_word || double_quoted;
-      double_quoted = !double_quoted;
-      continue;
-    }
-    if (c == '\'' && !double_quoted && !parenthesis) {
-      in_word = in_word || single_quoted;
-      single_quoted = !single_quoted;
-      continue;
-    }
-    if (std::string_view(";&|<>").find(c) != std::string_view::npos && !single_quoted && !double_quoted &&
-        !back_quoted && !parenthesis) {
-      // "2>file": the digit belongs to the redirection.
-      if (c == '>' && !word.empty() && word[0] >= '0' && word[0] <= '9') in_word = false;
-      break;
-    }
-    in_word = true;
-    word += c;
-  }
-  if (in_word) words.push_back(std::move(word));
-  return !escaped && !single_quoted && !double_quoted && !back_quoted && !parenthesis;
 }
 
 }  // namespace compose::load

@@ -12,8 +12,4 @@ void shape_project(Value& project, Session& session);
 /// Docker Compose gives them there ("Path", "Rate", "Weight").
 void json_form(Value& project);
 
-/// Splits a command line as Docker Compose does: quotes and backslashes as in sh, no expansions; a control operator
-/// (| ; & < >) outside of quotes ends it. False for one that is not complete.
-bool split_command(std::string_view line, std::vector<std::string>& words);
-
 }  // namespace compose::load

@@ -5,8 +5,8 @@
 #include "compose/load/dotenv.hpp"
 #include "compose/load/paths.hpp"
 #include "compose/load/project_files.hpp"
-#include "compose/load/shape.hpp"
 #include "compose/load/short_syntax.hpp"
+#include "compose/load/split_command.hpp"
 #include "compose/load/substitute.hpp"
 
 namespace compose::load {

@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "compose/load/shape.hpp"
 #include "compose/load/short_syntax.hpp"
+#include "compose/load/split_command.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace compose::load;
