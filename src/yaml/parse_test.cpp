@@ -172,6 +172,14 @@ TEST(Json, ReadsWhatItWrites) {
   }
 }
 
+TEST(Json, KeepsWholeNumbersAboveInt64) {
+  Value value;
+  ASSERT_TRUE(from_json("[18446744073709551615, 18446744073709551616, -9223372036854775808]", value));
+  WriteOptions line;
+  line.pretty = false;
+  EXPECT_EQ(to_json(value, line), "[18446744073709551615,18446744073709552000,-9223372036854775808]");
+}
+
 TEST(Write, EscapesWhatAYamlTextMayNotHold) {
   for (const char* escaped : {"\\u008e", "\\u0085", "\\u2028", "\\ufeff", "\\uffff", "\\u007f"}) {
     const std::string text = "- \"a\\t" + std::string(escaped) + "\"\n";

@@ -66,8 +66,16 @@ class Reader {
     double real = 0;
     const auto fraction = std::from_chars(begin, end, real);
     if (fraction.ec != std::errc{}) return false;
-    const bool is_whole = whole.ec == std::errc{} && whole.ptr == fraction.ptr;
-    out = is_whole ? Value::integer(integer) : Value::real(real);
+    std::uint64_t large = 0;
+    const auto positive = std::from_chars(begin, end, large);
+    if (whole.ec == std::errc{} && whole.ptr == fraction.ptr) {
+      out = Value::integer(integer);
+    } else if (positive.ec == std::errc{} && positive.ptr == fraction.ptr) {
+      out = Value::integer(static_cast<std::int64_t>(large));
+      out.is_unsigned = true;
+    } else {
+      out = Value::real(real);
+    }
     at_ += static_cast<std::size_t>(fraction.ptr - begin);
     return true;
   }
