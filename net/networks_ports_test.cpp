@@ -1,0 +1,191 @@
+// Published ports and isolation on the real kernel.
+#include "net/testing/networks_fixture.hpp"
+
+namespace compose::net {
+namespace {
+
+using namespace testing;
+
+TEST_F(NetworksTest, APublishedPortIsReachableFromEverywhere) {
+  COMPOSE_NETNS(web_netns);
+  COMPOSE_NETNS(other_netns);
+  COMPOSE_NETNS(far_netns);
+  Container web{web_netns, "aa"}, other{other_netns, "bb"}, far{far_netns, "cc"};
+  const Network front = ensure(spec("front")), back = ensure(spec("back"));
+  attach(web, "web", {front});
+  attach(other, "other", {front});
+  attach(far, "far", {back});
+  COMPOSE_ASSERT_OK(publish({publication(web, 8080), publication(web, 8080, {}, "udp")}));
+  // With br_netfilter the bridge itself turns the packet round, which keeps even a neighbour's address.
+  bool bridged = false;
+  host_->run([&] { bridged = read_net_sysctl("bridge/bridge-nf-call-iptables") == "1"; });
+  for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
+    // One server per destination address: with a wildcard, UDP replies could leave from another of its addresses.
+    const WhoAmI server4{web_netns, web.leases[0].ipv4(), 80, type}, server6{web_netns, web.leases[0].ipv6(), 80, type};
+    // From outside, with the client's address kept.
+    EXPECT_EQ(ask(*outside_, kHostAddress, 8080, type), kOutsideAddress);
+    EXPECT_EQ(ask(*outside_, kHostAddress6, 8080, type), kOutsideAddress6);
+    // From the host by any of its addresses and by the loopback (never seen as 127.0.0.1 inside).
+    EXPECT_EQ(ask(*host_, kHostAddress, 8080, type), kHostAddress);
+    EXPECT_EQ(ask(*host_, kHostAddress6, 8080, type), kHostAddress6);
+    EXPECT_EQ(ask(*host_, "127.0.0.1", 8080, type), front.subnets[0].gateway);
+    EXPECT_EQ(ask(*host_, front.subnets[0].gateway, 8080, type), front.subnets[0].gateway);
+    // From containers through the host: the same network (hairpin), the container itself, another network.
+    EXPECT_EQ(ask(other_netns, kHostAddress, 8080, type), bridged ? other.leases[0].ipv4() : front.subnets[0].gateway);
+    EXPECT_EQ(ask(other_netns, kHostAddress6, 8080, type), bridged ? other.leases[0].ipv6() : front.subnets[1].gateway);
+    EXPECT_EQ(ask(web_netns, kHostAddress, 8080, type), front.subnets[0].gateway);
+    EXPECT_EQ(ask(far_netns, kHostAddress, 8080, type), far.leases[0].ipv4());
+    // And directly.
+    EXPECT_EQ(ask(other_netns, web.leases[0].ipv4(), 80, type), other.leases[0].ipv4());
+    EXPECT_EQ(ask(other_netns, web.leases[0].ipv6(), 80, type), other.leases[0].ipv6());
+  }
+}
+
+TEST_F(NetworksTest, APortOfTheLoopbackIsNotReachableFromTheWire) {
+  COMPOSE_NETNS(web_netns);
+  Container web{web_netns, "aa"};
+  attach(web, "web", {ensure(spec("front"))});
+  COMPOSE_ASSERT_OK(publish({publication(web, 8080, "127.0.0.1")}));
+  const WhoAmI server{web_netns, "0.0.0.0", 80};
+  EXPECT_EQ(ask(*host_, "127.0.0.1", 8080), web.networks[0].subnets[0].gateway);
+  EXPECT_EQ(ask(*outside_, kHostAddress, 8080, SOCK_STREAM, kShort), "refused");
+  // A neighbour without a loopback of its own sends packets for 127.0.0.1 to us.
+  outside_->run([] {
+    auto socket = netlink::Socket::open(NETLINK_ROUTE);
+    netlink::Batch batch;
+    batch.message(RTM_NEWLINK, 0, "lo down");
+    ifinfomsg head{};
+    head.ifi_index = 1;
+    head.ifi_change = IFF_UP;
+    batch.header(head);
+    COMPOSE_ASSERT_OK(socket->execute(batch));
+    COMPOSE_ASSERT_OK(write_net_sysctl("ipv4/conf/all/route_localnet", "1"));
+    add_route("127.0.0.0/8", kHostAddress);
+  });
+  EXPECT_EQ(ask(*outside_, "127.0.0.1", 8080, SOCK_STREAM, kShort), "timeout");
+}
+
+TEST_F(NetworksTest, AContainerCannotReachTheLoopbackOfTheHost) {
+  COMPOSE_NETNS(web_netns);
+  Container web{web_netns, "aa"};
+  attach(web, "web", {ensure(spec("front"))});
+  const WhoAmI secret{*host_, "127.0.0.1", 9000};
+  web_netns.run([&] {
+    auto socket = netlink::Socket::open(NETLINK_ROUTE);
+    netlink::Batch batch;
+    batch.message(RTM_NEWLINK, 0, "lo down");
+    ifinfomsg head{};
+    head.ifi_index = 1;
+    head.ifi_change = IFF_UP;
+    batch.header(head);
+    COMPOSE_ASSERT_OK(socket->execute(batch));
+    COMPOSE_ASSERT_OK(write_net_sysctl("ipv4/conf/all/route_localnet", "1"));
+    add_route("127.0.0.0/8", web.networks[0].subnets[0].gateway);
+  });
+  EXPECT_EQ(ask(web_netns, "127.0.0.1", 9000, SOCK_STREAM, kShort), "timeout");
+}
+
+TEST_F(NetworksTest, UnpublishedPortsAreNotReachableByRoutingToThem) {
+  COMPOSE_NETNS(web_netns);
+  Container web{web_netns, "aa"};
+  attach(web, "web", {ensure(spec("front"))});
+  COMPOSE_ASSERT_OK(publish({publication(web, 8080)}));
+  const WhoAmI server{web_netns, "0.0.0.0", 80}, server6{web_netns, "::", 80};
+  outside_->run([&] {
+    add_route(web.networks[0].subnets[0].cidr, kHostAddress);
+    add_route(web.networks[0].subnets[1].cidr, kHostAddress6);
+  });
+  EXPECT_EQ(ask(*outside_, web.leases[0].ipv4(), 80, SOCK_STREAM, kShort), "timeout");
+  EXPECT_EQ(ask(*outside_, web.leases[0].ipv6(), 80, SOCK_STREAM, kShort), "timeout");
+  EXPECT_EQ(ask(*host_, web.leases[0].ipv4(), 80), web.networks[0].subnets[0].gateway);
+}
+
+TEST_F(NetworksTest, NetworksAreIsolatedAndInternalOnesReachNothing) {
+  COMPOSE_NETNS(front_netns);
+  COMPOSE_NETNS(back_netns);
+  COMPOSE_NETNS(inner_netns);
+  COMPOSE_NETNS(inner2_netns);
+  Container front{front_netns, "aa"}, back{back_netns, "bb"}, inner{inner_netns, "cc"}, inner2{inner2_netns, "dd"};
+  const Network internal = ensure(spec("internal", true));
+  attach(front, "front", {ensure(spec("front"))});
+  attach(back, "back", {ensure(spec("back"))});
+  attach(inner, "inner", {internal});
+  attach(inner2, "inner2", {internal});
+  const WhoAmI server{back_netns, "0.0.0.0", 80}, world{*outside_, "0.0.0.0", 80}, world6{*outside_, "::", 80},
+      peer{inner2_netns, "0.0.0.0", 80};
+  EXPECT_EQ(ask(front_netns, back.leases[0].ipv4(), 80, SOCK_STREAM, kShort), "timeout");
+  EXPECT_EQ(ask(front_netns, kOutsideAddress, 80), kHostAddress);  // masqueraded
+  EXPECT_EQ(ask(front_netns, kOutsideAddress6, 80), kHostAddress6);
+  EXPECT_EQ(ask(inner_netns, inner2.leases[0].ipv4(), 80), inner.leases[0].ipv4());
+  // Even with a route of its own making an internal network's container gets nowhere.
+  inner_netns.run([&] { add_route("0.0.0.0/0", internal.subnets[0].gateway); });
+  EXPECT_EQ(ask(inner_netns, kOutsideAddress, 80, SOCK_STREAM, kShort), "timeout");
+  EXPECT_EQ(ask(inner_netns, back.leases[0].ipv4(), 80, SOCK_STREAM, kShort), "timeout");
+}
+
+TEST_F(NetworksTest, ABusyPortNamesWhoHasIt) {
+  COMPOSE_NETNS(web_netns);
+  COMPOSE_NETNS(other_netns);
+  Container web{web_netns, "aa"}, other{other_netns, "bb"};
+  const Network front = ensure(spec("front"));
+  attach(web, "web", {front});
+  attach(other, "other", {front});
+  const WhoAmI process{*host_, "0.0.0.0", 9090};
+  const auto busy = publish({publication(web, 8080), publication(web, 9090)});
+  ASSERT_FALSE(busy.ok());
+  EXPECT_EQ(busy.error().code(), Errc::busy);
+  EXPECT_EQ(busy.error().message(),
+            "port 9090/tcp is in use by net_networks_te (pid " + std::to_string(::getpid()) + ")");
+  // Nothing of that list was taken.
+  COMPOSE_ASSERT_OK(publish({publication(web, 8080)}));
+  const auto claimed = publish({publication(other, 8080)});
+  ASSERT_FALSE(claimed.ok());
+  EXPECT_EQ(claimed.error().message(), "port 8080/tcp is in use by service \"web\" of project \"shop\"");
+  // While we have it, no other process gets it.
+  host_->run([] {
+    const UniqueFd rival{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    const int on = 1;
+    ::setsockopt(rival.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const testing::Endpoint where = testing::Endpoint::of("0.0.0.0", 8080);
+    EXPECT_NE(::bind(rival.get(), where.get(), where.size), 0);
+  });
+}
+
+TEST_F(NetworksTest, APortThatIsOnlyBoundNamesItsHolderWhereTheKernelTells) {
+  COMPOSE_NETNS(web_netns);
+  Container web{web_netns, "aa"};
+  attach(web, "web", {ensure(spec("front"))});
+  host_->run([&] {
+    const UniqueFd bound{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    const testing::Endpoint where = testing::Endpoint::of("0.0.0.0", 9091);
+    ASSERT_EQ(::bind(bound.get(), where.get(), where.size), 0);
+    const auto busy = networks_->publish({publication(web, 9091)});
+    ASSERT_FALSE(busy.ok());
+    const std::string start = "port 9091/tcp is in use by ";
+    EXPECT_THAT(busy.error().message(),
+                ::testing::AnyOf(start + "net_networks_te (pid " + std::to_string(::getpid()) + ")",
+                                 start + "another process"));
+  });
+}
+
+TEST_F(NetworksTest, RandomPortsAndRangesAreChosen) {
+  COMPOSE_NETNS(web_netns);
+  Container web{web_netns, "aa"};
+  attach(web, "web", {ensure(spec("front"))});
+  const WhoAmI process{*host_, "0.0.0.0", 9000};
+  Publication range = publication(web, 9000);
+  range.host_port_end = 9005;
+  Publication again = range;
+  again.container_port = 81;
+  const auto chosen = publish({publication(web, 0), range, again});
+  COMPOSE_ASSERT_OK(chosen);
+  EXPECT_GT((*chosen)[0].host_port, 1023);
+  EXPECT_EQ((*chosen)[1].host_port, 9001);
+  EXPECT_EQ((*chosen)[2].host_port, 9002);
+  const WhoAmI server{web_netns, "0.0.0.0", 80};
+  EXPECT_EQ(ask(*outside_, kHostAddress, (*chosen)[0].host_port), kOutsideAddress);
+  EXPECT_EQ(ask(*outside_, kHostAddress, 9001), kOutsideAddress);
+}
+
+}  // namespace
+}  // namespace compose::net
