@@ -53,8 +53,7 @@ class Report:
             if bad and len(self.failures) == before:
                 self.failures.append(f"{name} (ended badly)")
             elif not counted and entry.get("status") in ("notrun", "disabled"):
-                reason = entry.find("skipped")
-                self.skip(name, reason.get("message", "not run") if reason is not None else "not run")
+                self.skip(name, reason_of(entry))
             elif not counted and not bad:
                 self.passed += 1
 
@@ -80,6 +79,14 @@ class Report:
             print(f"FAILED: {name}")
         skipped = sum(len(names) for names in self.skipped.values())
         print(f"{self.passed} passed, {len(self.failures)} failed, {skipped} skipped")
+
+
+def reason_of(entry):
+    """Why ctest did not run it; a program that ends with the code for "skipped" says why in its last line."""
+    element = entry.find("skipped")
+    reason = element.get("message", "not run") if element is not None else "not run"
+    lines = (entry.findtext("system-out") or "").strip().splitlines()
+    return lines[-1] if reason.startswith("SKIP_RETURN_CODE") and lines else reason
 
 
 def main(folder):
