@@ -21,12 +21,13 @@ const std::map<std::string, Modules> kMayInclude = {
     {"src/sys", {"src/base"}},
     {"src/yaml", {"src/base"}},
     {"src/async", {"src/base", "src/sys"}},
+    {"src/http", {"src/base"}},
     {"compose", {"src/base", "src/yaml"}},
     {"net/endpoint", {"src/base", "src/sys"}},
     {"net", {"src/base", "src/sys", "src/async", "net/endpoint"}},
     {"runtime", {"src/base", "src/sys", "net/endpoint"}},
-    {"src/image", {"src/base", "src/sys"}},
-    {"src/build", {"src/base", "src/sys", "src/image", "compose", "runtime", "net", "net/endpoint"}},
+    {"src/image", {"src/base", "src/sys", "src/yaml", "src/http"}},
+    {"src/build", {"src/base", "src/sys", "src/http", "src/image", "compose", "runtime", "net", "net/endpoint"}},
     {"src/state", {"src/base", "src/sys", "compose"}},
     {"src/container", {"src/base", "src/sys", "src/image", "src/state", "compose", "runtime", "net", "net/endpoint"}},
     {"src/supervisor/policy", {"src/base", "compose"}},
@@ -42,6 +43,8 @@ const std::map<std::string, Modules> kMayInclude = {
 const std::map<std::string, Modules> kAdapters = {
     {"yaml-cpp/", {"src/yaml"}},
     {"boost/asio", {"src/async"}},
+    {"boost/beast", {"src/http"}},
+    {"openssl/", {"src/base", "src/http"}},
     {"CLI/", {"src/cli"}},
 };
 
