@@ -13,6 +13,7 @@
 #include "cli/keys.hpp"
 #include "cli/log_printer.hpp"
 #include "cli/session.hpp"
+#include "cli/watcher.hpp"
 #include "compose/plan/reconcile.hpp"
 #include "state/log_reader.hpp"
 
@@ -43,10 +44,11 @@ Strings watched_services(const model::Project& project, const Strings& services,
 
 class Session {
  public:
-  Session(Context& context, const model::Project& project, Strings attached, Strings watched, const UpOptions& options,
-          Signals signals, state::LogFollower follower)
+  Session(Context& context, const model::Project& project, const Strings& services, Strings attached, Strings watched,
+          const UpOptions& options, Signals signals, state::LogFollower follower)
       : context_{context},
         project_{project},
+        services_{services},
         attached_{std::move(attached)},
         watched_{std::move(watched)},
         options_{options},
@@ -67,6 +69,7 @@ class Session {
       TRY(wait());
     }
     begin_output();
+    watch_.reset();
     keys_.close();
     TRY(drain());
     printer_.finish();
@@ -108,6 +111,39 @@ class Session {
     keys_.show_menu();
   }
 
+  /// As soon as there is something to bring changes into.
+  void begin_watch() {
+    if (!options_.watch || watch_begun_) return;
+    watch_begun_ = true;
+    start_watch();
+  }
+
+  void start_watch() {
+    auto started = BackgroundWatch::start(context_, project_, services_, {.quiet = options_.quiet_build});
+    if (!started) {
+      tell("watch: " + started.error().message());
+      return;
+    }
+    watch_ = *std::move(started);
+    tell("Watch enabled");
+  }
+
+  void toggle_watch() {
+    if (!watch_) return start_watch();
+    watch_.reset();
+    tell("Watch disabled");
+  }
+
+  void hear_watch() {
+    if (!watch_) return;
+    for (const std::string& line : watch_->lines()) tell(line);
+  }
+
+  /// A line of the watch's.
+  void tell(const std::string& text) {
+    say(paint("92", "⦿", !options_.no_color && context_.colour(STDOUT_FILENO)) + " " + text);
+  }
+
   bool is_attached(const std::string& service) const {
     return std::find(attached_.begin(), attached_.end(), service) != attached_.end();
   }
@@ -119,6 +155,7 @@ class Session {
     TRY(hear_operation(apply_));
     TRY(hear_operation(stop_));
     while (const int signal = signals_.next()) TRY(interrupt(signal));
+    hear_watch();
     TRY(press());
     if (detached_) return true;
     if (failure_ && !stop_) return true;
@@ -133,6 +170,10 @@ class Session {
     if (apply_) return false;
     TRY_ASSIGN(const bool more, anything_running());
     if (more) return false;
+    if (watch_) {  // the next change may start them again
+      TRY(find_ends());
+      return false;
+    }
     TRY(find_ends());
     return !stopping_;
   }
@@ -143,6 +184,7 @@ class Session {
                        {apply_ ? apply_->fd() : -1, POLLIN, 0},
                        {stop_ ? stop_->fd() : -1, POLLIN, 0},
                        {events_ ? events_->fd() : -1, POLLIN, 0},
+                       {watch_ ? watch_->fd() : -1, POLLIN, 0},
                        {keys_.fd(), POLLIN, 0}};
     if (::poll(polled, std::size(polled), -1) < 0 && errno != EINTR) return os_error("waiting for containers");
     return {};
@@ -153,7 +195,8 @@ class Session {
     TRY(follower_.drain([&](const state::FollowedLine& one) {
       if (!is_attached(one.container->service)) return;
       keys_.hide_menu();
-      printer_.line(*one.container, one.line);
+      if (filter_.empty() || one.line.text.find(filter_) != std::string::npos)
+        printer_.line(*one.container, one.line);
     }));
     if (!printer_.flush() && !stopping_) TRY(stop("stop"));  // nobody reads our output any more
     keys_.show_menu();
@@ -240,6 +283,7 @@ class Session {
         operation.reset();
         begin_output();
         if (!outcome.ok && !interrupted_ && !failure_) failure_ = outcome_error(outcome);
+        if (outcome.ok && !stopping_) begin_watch();
         return {};
       }
       show(one, &operation == &stop_);
@@ -298,16 +342,31 @@ class Session {
   Result<void> press() {
     while (const char key = keys_.next()) {
       keys_.hide_menu();
-      if (key == 'd') detached_ = true;
-      if (key == '\r' || key == '\n') say("");
-      if (key == 's') TRY(interrupt(SIGINT));
-      if (key == 'r' && !stop_ && !stopping_) {
-        TRY_ASSIGN(stop_, open({{"op", "restart"}, {"services", attached_}, {"options", json::object()}}));
+      if (keys_.asking()) {
+        if (const auto answer = keys_.type(key)) {
+          filter_ = *answer;
+          say(filter_.empty() ? "All lines are shown" : fmt::format("Only lines with \"{}\" are shown", filter_));
+        }
+      } else {
+        TRY(command(key));
       }
-      if (key == '?')
-        say("d: leave, all goes on   r: restart the services   s: stop   Enter: empty line   Ctrl-C: stop");
       keys_.show_menu();
     }
+    return {};
+  }
+
+  Result<void> command(char key) {
+    if (key == 'd') detached_ = true;
+    if (key == '\r' || key == '\n') say("");
+    if (key == 's') TRY(interrupt(SIGINT));
+    if (key == 'w' && !stopping_) toggle_watch();
+    if (key == 'l') keys_.ask("show only lines with: ");
+    if (key == 'r' && !stop_ && !stopping_) {
+      TRY_ASSIGN(stop_, open({{"op", "restart"}, {"services", attached_}, {"options", json::object()}}));
+    }
+    if (key == '?')
+      say("d: leave, all goes on   w: watch on or off   r: restart the services   l: show only some lines   s: stop   "
+          "Enter: empty line   Ctrl-C: stop");
     return {};
   }
 
@@ -320,6 +379,7 @@ class Session {
 
   Context& context_;
   const model::Project& project_;
+  const Strings& services_;  ///< those the command names
   Strings attached_;
   Strings watched_;
   const UpOptions& options_;
@@ -342,6 +402,9 @@ class Session {
   bool stopping_ = false;
   bool killed_ = false;
   bool detached_ = false;
+  std::string filter_;  ///< only lines that contain it are shown
+  bool watch_begun_ = false;
+  std::unique_ptr<BackgroundWatch> watch_;
 };
 
 }  // namespace
@@ -358,7 +421,7 @@ Result<int> up_attached(Context& context, const model::Project& project, const S
   state::LogQuery none;  // of what is there already
   none.tail = 0;
   TRY_ASSIGN(auto follower, state::LogFollower::open(context.paths(), project.name, filter, none));
-  Session session{context, project, attached, watched, options, std::move(signals), std::move(follower)};
+  Session session{context, project, services, attached, watched, options, std::move(signals), std::move(follower)};
   return session.run(request);
 }
 

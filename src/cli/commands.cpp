@@ -74,7 +74,7 @@ constexpr std::array kEntries = {
     Entry{"version", "Show the version", version_command},
     Entry{"volumes", "List the project's volumes", volumes_command},
     Entry{"wait", "Wait until containers end, exit with their code", wait_command},
-    Entry{"watch", "Changes of sources are not followed", watch_command, {}, true},
+    Entry{"watch", "Bring changes of the sources into the running containers", watch_command},
     Entry{"supervise", "Look after one project (used by the program itself)", supervise_command, {}, true},
     Entry{"__complete", "Answer the shell's completion", complete_command, {}, true},
 };

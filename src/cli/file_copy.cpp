@@ -220,11 +220,19 @@ class FolderWriter : public Sink {
     return {};
   }
 
+  /// By a descriptor: processes in the container may put a symbolic link under the name meanwhile, which chmod(2)
+  /// would follow, even to the host.
   Result<void> set_attributes(int parent, const std::string& name, const Item& item) {
-    if (::geteuid() == 0 && ::fchownat(parent, name.c_str(), owner_.uid.value_or(item.uid),
-                                       owner_.gid.value_or(item.gid), AT_SYMLINK_NOFOLLOW) != 0)
+    const UniqueFd made{::openat(parent, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)};
+    struct stat info{};
+    if (!made.valid() || ::fstat(made.get(), &info) != 0) return os_error("{}", item.path);
+    if ((info.st_mode & S_IFMT) != (item.mode & S_IFMT))
+      return make_error(Errc::busy, "{} was replaced while it was copied", item.path);
+    if (::geteuid() == 0 && ::fchownat(made.get(), "", owner_.uid.value_or(item.uid), owner_.gid.value_or(item.gid),
+                                       AT_EMPTY_PATH) != 0)
       return os_error("giving {} its owner", item.path);
-    if (!S_ISLNK(item.mode) && ::fchmodat(parent, name.c_str(), item.mode & 07777U, 0) != 0)
+    if (!S_ISLNK(item.mode) &&
+        ::chmod(fmt::format("/proc/self/fd/{}", made.get()).c_str(), item.mode & 07777U) != 0)
       return os_error("giving {} its mode", item.path);
     const timespec times[2] = {item.mtime, item.mtime};
     ::utimensat(parent, name.c_str(), times, AT_SYMLINK_NOFOLLOW);

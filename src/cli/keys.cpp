@@ -27,12 +27,17 @@ Keys Keys::open(bool wanted) {
 }
 
 Keys::Keys(Keys&& other) noexcept
-    : saved_{std::exchange(other.saved_, {})}, shown_{std::exchange(other.shown_, false)} {}
+    : saved_{std::exchange(other.saved_, {})},
+      shown_{std::exchange(other.shown_, false)},
+      question_{std::move(other.question_)},
+      typed_{std::move(other.typed_)} {}
 
 Keys& Keys::operator=(Keys&& other) noexcept {
   close();
   saved_ = std::exchange(other.saved_, {});
   shown_ = std::exchange(other.shown_, false);
+  question_ = std::move(other.question_);
+  typed_ = std::move(other.typed_);
   return *this;
 }
 
@@ -57,14 +62,39 @@ void Keys::hide_menu() {
   static_cast<void>(sys::write_all(STDOUT_FILENO, "\r\x1b[2K").ok());
 }
 
+void Keys::ask(std::string question) {
+  question_ = std::move(question);
+  typed_.clear();
+}
+
+std::optional<std::string> Keys::type(char key) {
+  if (key == '\r' || key == '\n') {
+    question_.clear();
+    return std::exchange(typed_, {});
+  }
+  if (key == '\x1b') {  // Escape: no answer
+    question_.clear();
+  } else if (key == '\x7f' || key == '\b') {
+    while (!typed_.empty() && (static_cast<unsigned char>(typed_.back()) & 0xC0U) == 0x80U) typed_.pop_back();
+    if (!typed_.empty()) typed_.pop_back();
+  } else if (static_cast<unsigned char>(key) >= ' ') {
+    typed_ += key;
+  }
+  return std::nullopt;
+}
+
 void Keys::show_menu() {
   if (!saved_ || shown_) return;
   const int columns = terminal_size(STDOUT_FILENO).columns;
   if (columns < 10) return;
   shown_ = true;
-  const std::string_view text =
-      clip_width("d Detach   r Restart   s Stop   ? Help", static_cast<std::size_t>(columns - 1));
-  static_cast<void>(sys::write_all(STDOUT_FILENO, "\x1b[2m" + std::string{text} + "\x1b[0m").ok());
+  const auto room = static_cast<std::size_t>(columns - 1);
+  std::string text = "d Detach   w Watch   r Restart   l Filter   s Stop   ? Help";
+  if (asking()) text = question_ + typed_;
+  // Narrow: the letters at least.
+  if (!asking() && display_width(text) > room) text = "d w r l s ?  (? Help)";
+  static_cast<void>(
+      sys::write_all(STDOUT_FILENO, "\x1b[2m" + std::string{clip_width(text, room)} + "\x1b[0m").ok());
 }
 
 }  // namespace compose::cli

@@ -3,6 +3,7 @@
 #include <termios.h>
 
 #include <optional>
+#include <string>
 
 namespace compose::cli {
 
@@ -22,12 +23,20 @@ class Keys {
   /// The next key pressed, 0 if none.
   char next();
 
+  /// A question at the bottom instead of the menu, answered with Enter; Escape takes it back.
+  void ask(std::string question);
+  bool asking() const { return !question_.empty(); }
+  /// One key of the answer; the answer when it is complete.
+  std::optional<std::string> type(char key);
+
   void hide_menu();
   void show_menu();
 
  private:
   std::optional<termios> saved_;
   bool shown_ = false;
+  std::string question_;
+  std::string typed_;
 };
 
 }  // namespace compose::cli

@@ -56,6 +56,10 @@ Result<void> check_options(const UpOptions& options) {
     return conflict("--abort-on-container-exit", "--abort-on-container-failure");
   const bool aborts = options.abort_on_container_exit || options.abort_on_container_failure;
   const bool attaches = aborts || !options.attach.empty() || options.attach_dependencies || options.watch;
+  if (aborts && options.watch)
+    return make_error(Errc::invalid,
+                      "--watch restarts containers, so it cannot be combined with --abort-on-container-exit, "
+                      "--abort-on-container-failure or --exit-code-from");
   if (options.detach && attaches)
     return make_error(Errc::invalid,
                       "--detach cannot be combined with --abort-on-container-exit, --abort-on-container-failure, "

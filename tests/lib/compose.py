@@ -5,6 +5,7 @@ compose and its projects are not touched.
 """
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -147,6 +148,29 @@ class Project:
             if "supervise" in words and self.name in words:
                 found.append(pid)
         return found
+
+
+class Lines:
+    """The lines of a pipe as they come; waiting for one has an end."""
+
+    def __init__(self, stream):
+        self.stream, self.rest, self.all = stream.fileno(), "", ""
+
+    def until(self, text, seconds=30):
+        """Everything up to the line that contains the text; it is not given again."""
+        end = time.monotonic() + seconds * SLOW
+        while True:
+            head, found, tail = self.rest.partition(text)
+            line, newline, after = tail.partition("\n")
+            if found and newline:
+                self.rest = after
+                return head + found + line
+            ready = select.select([self.stream], [], [], max(0, end - time.monotonic()))[0]
+            data = os.read(self.stream, 65536).decode("utf-8", "replace") if ready else ""
+            if not data:
+                raise AssertionError(f"{'ended' if ready else f'{seconds} s and'} before it said {text!r}: {self.all}")
+            self.rest += data
+            self.all += data
 
 
 def wait_until(condition, seconds=30, what="the condition", every=0.05):

@@ -39,6 +39,7 @@ def busybox_archive(directory):
             with open(os.path.join(root, "etc", name), "w", encoding="ascii") as file:
                 file.write(text)
         os.chmod(os.path.join(root, "tmp"), 0o1777)
+        os.chmod(root, 0o755)  # users in the container look up names in it
         subprocess.run(["tar", "--create", "--file", path, "--owner=0", "--group=0", "--directory", root, "."],
                        check=True)
     return path

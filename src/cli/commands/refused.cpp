@@ -44,10 +44,6 @@ constexpr std::string_view kPublish =
 constexpr std::string_view kBridge =
     "there are no transformer images to run; \"config --format json\" gives other tools the resolved model";
 
-constexpr std::string_view kWatch =
-    "changes of sources are not followed by this version; mount the sources, or run \"compose up -d --build\" after a "
-    "change";
-
 Command publish(std::string_view name) {
   return refused(name, "Projects are not published to registries", kPublish,
                  {{"app"},
@@ -83,12 +79,6 @@ Command alpha_generate_command() {
   return refused("alpha generate", "Files are not made from containers",
                  "a file is not made from containers: the containers here came from one, see \"compose ls\"",
                  {{"format", 0, Kind::text}, {"name", 0, Kind::text}, {"project-dir", 0, Kind::text}});
-}
-Command watch_command() {
-  return refused("watch", "Changes of sources are not followed", kWatch, {{"no-up"}, {"prune"}, {"quiet"}});
-}
-Command alpha_watch_command() {
-  return refused("alpha watch", "Changes of sources are not followed", kWatch, {{"no-up"}, {"quiet"}});
 }
 Command alpha_viz_command() {
   return refused("alpha viz", "Old form of graph", "use \"compose graph --format dot\"",

@@ -6,6 +6,7 @@
 #include "cli/context.hpp"
 #include "cli/session.hpp"
 #include "cli/up_options.hpp"
+#include "cli/watcher.hpp"
 
 namespace compose::cli {
 namespace {
@@ -22,6 +23,9 @@ Result<int> up(Context& context, UpOptions options, const Strings& services) {
     for (const std::string& name : *names)
       if (!project.services.contains(name)) return make_error(Errc::not_found, "no such service: {}", name);
   const bool attached = !options.detach && !options.wait && !options.no_start && !context.options().dry_run;
+  if (options.watch && !attached)
+    return make_error(Errc::invalid, "--watch needs an up that stays: leave out --no-start and --dry-run");
+  if (options.watch) TRY(Watcher::check(project, services));  // before anything is started
   TRY_ASSIGN(nlohmann::json request, apply_request(context, project, services, options, "apply"));
   if (attached) return up_attached(context, project, services, options, std::move(request));
   TRY_ASSIGN(const auto outcome, ask(context, project.name, request, {.operation = "up"}));
@@ -66,7 +70,7 @@ Command up_command() {
       {"detach", 'd', &o.detach, "Return when the containers are started"},
       {"exit-code-from", 0, &o.exit_code_from, "Exit with this service's code; implies --abort-on-container-exit",
        "SERVICE"},
-      {"menu", 0, &o.menu, "Keys while attached: d detach, r restart, s stop, ? help"},
+      {"menu", 0, &o.menu, "Keys while attached: d detach, w watch, r restart, l filter, s stop, ? help"},
       {"no-attach", 0, &o.no_attach, "Do not show the output of this service", "SERVICE"},
       {"no-color", 0, &o.no_color, "Prefixes without colours"},
       {"no-deps", 0, &o.no_deps, "Leave services that these depend on alone"},
@@ -78,13 +82,7 @@ Command up_command() {
       {"timestamps", 0, &o.timestamps, "Show when each line was written"},
       {"wait", 0, &o.wait, "Return when the services run, or are healthy"},
       {"wait-timeout", 0, &o.wait_timeout, "Seconds to wait at most, 0 = no limit", "SECONDS"},
-      {"watch",
-       'w',
-       &o.watch,
-       "",
-       {},
-       true,
-       "changes of sources are not followed by this version; run \"up -d --build\" after a change"},
+      {"watch", 'w', &o.watch, "Bring changes of the sources into the containers (develop.watch)"},
   };
   command.flags.insert(command.flags.end(), own.begin(), own.end());
   command.complete = Complete::services;
