@@ -353,6 +353,7 @@ void life_fields(Archive& a, Service& v) {
   a("profiles", v.profiles);
   a("depends_on", v.depends_on);
   a("restart", v.restart);
+  a("x-restart-on-unhealthy", v.restart_on_unhealthy);
   a("stop_signal", v.stop_signal);
   a("stop_grace_period", v.stop_grace_period);
   a("healthcheck", v.healthcheck);

@@ -204,6 +204,7 @@ struct Service {
   Strings profiles;
   std::map<std::string, Dependency> depends_on;  ///< with the implicit ones (links, volumes_from, service: namespaces)
   std::string restart;                           ///< "", no, always, on-failure[:N], unless-stopped
+  bool restart_on_unhealthy = false;             ///< x-restart-on-unhealthy
   std::string stop_signal;
   std::optional<Duration> stop_grace_period;
   std::optional<Healthcheck> healthcheck;

@@ -131,6 +131,37 @@ Graph::Node Gates::wait(const Member& member, OpKind kind, const std::string& re
   return found->second;
 }
 
+Graph::Node PreStarts::add(const std::string& service, int number, int step) {
+  Op op;
+  op.kind = OpKind::run_pre_start;
+  op.name = fmt::format("{}-{}-pre_start-{}", project_, service, step + 1);
+  if (number != 0) op.name += fmt::format("-{}", number);
+  op.service = service;
+  op.replica = number;
+  op.step = step;
+  op.cause = fmt::format("pre_start[{}]", step);
+  return graph_.add(std::move(op));
+}
+
+Graph::Node PreStarts::before(const std::string& service, int number, const std::vector<bool>& per_replica,
+                              const std::vector<std::pair<Graph::Node, bool>>& ready) {
+  Graph::Node last = Graph::kNone;
+  for (int step = 0; step < static_cast<int>(per_replica.size()); ++step) {
+    Graph::Node node = Graph::kNone;
+    if (per_replica[static_cast<std::size_t>(step)]) {
+      node = add(service, number, step);
+    } else {
+      const auto [found, is_new] = common_.try_emplace({service, step}, Graph::kNone);
+      if (is_new) found->second = add(service, 0, step);
+      node = found->second;
+    }
+    for (const auto& [earlier, required] : ready) graph_.after(node, earlier, required);
+    graph_.after(node, last);
+    last = node;
+  }
+  return last;
+}
+
 bool completed(const ObservedContainer& container) {
   return container.state == State::exited && container.started_before && container.exit_code == 0 &&
          !container.stop_requested;

@@ -59,6 +59,24 @@ class Gates {
   std::map<Key, std::vector<std::string>> reasons_;
 };
 
+/// Makes the run_pre_start operations of services, in declared order: once for each service, or for each of its
+/// containers that is started (per_replica).
+class PreStarts {
+ public:
+  PreStarts(Graph& graph, std::string project) : graph_{graph}, project_{std::move(project)} {}
+
+  /// The last of them for one container; kNone without any. `ready` must have ended before the first.
+  Graph::Node before(const std::string& service, int number, const std::vector<bool>& per_replica,
+                     const std::vector<std::pair<Graph::Node, bool>>& ready);
+
+ private:
+  Graph::Node add(const std::string& service, int number, int step);
+
+  Graph& graph_;
+  std::string project_;
+  std::map<std::pair<std::string, int>, Graph::Node> common_;  // service and step
+};
+
 /// Whether it ran to its end by itself with exit code 0.
 bool completed(const ObservedContainer& container);
 /// running, paused or about to be restarted: it must be stopped before it can be removed.

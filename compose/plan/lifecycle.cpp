@@ -88,8 +88,17 @@ Nodes add_stops(Graph& graph, const ServiceGraph& services, const Containers& co
 // Starts `containers` (in the order of dependencies) when the conditions of what they depend on hold; `others` are
 // those that are left as they are but may be waited for.
 void add_starts(Graph& graph, const Containers& containers, const Containers& others, const Nodes& stops,
-                const std::function<std::string(const ObservedContainer&)>& cause) {
+                const std::function<std::string(const ObservedContainer&)>& cause, const Selection& selection) {
+  std::set<std::string> waited_for;  // services whose end somebody waits for
+  for (const auto& group : {containers, others}) {
+    for (const auto* container : group) {
+      for (const auto& [dependency, how] : container->depends_on) {
+        if (how.condition == model::Condition::completed_successfully) waited_for.insert(dependency);
+      }
+    }
+  }
   Gates gates{graph};
+  PreStarts pre_starts{graph, selection.project};
   std::map<std::string, std::vector<Member>> members;
   for (const auto* other : others) {
     members[other->service].push_back({other->name, other->service, other->number, other, Graph::kNone});
@@ -103,10 +112,26 @@ void add_starts(Graph& graph, const Containers& containers, const Containers& ot
     }
     const auto kind = container->state == State::paused && !stops.contains(container) ? OpKind::unpause_container
                                                                                       : OpKind::start_container;
+    if (kind == OpKind::start_container) {
+      const auto ready = conditions;
+      conditions.emplace_back(pre_starts.before(container->service, container->number, container->pre_start, ready),
+                              true);
+    }
     const Node start = graph.add(container_op(kind, *container, cause(*container)));
     if (const auto stop = stops.find(container); stop != stops.end()) graph.after(start, stop->second);
     for (const auto& [node, required] : conditions) graph.after(start, node, required);
     members[container->service].push_back({container->name, container->service, container->number, container, start});
+  }
+  if (!selection.wait) return;
+  for (const auto& [service, list] : members) {
+    const bool wanted =
+        selection.services.empty() || std::ranges::find(selection.services, service) != selection.services.end();
+    for (const auto& member : list) {
+      const bool one_shot = waited_for.contains(service);
+      if (!wanted && member.start == Graph::kNone) continue;
+      if (member.observed != nullptr && member.start == Graph::kNone && completed(*member.observed)) continue;
+      gates.ready(member, one_shot ? model::Condition::completed_successfully : model::Condition::healthy, "--wait");
+    }
   }
 }
 
@@ -120,7 +145,7 @@ bool waited_for_completion(const Observed& observed, const std::string& service)
 // A one-shot that has done its work is only run again when it is named.
 bool stays_completed(const Observed& observed, const ObservedContainer& container, const Selection& selection) {
   return completed(container) && waited_for_completion(observed, container.service) &&
-         (selection.services.empty() || !chosen(selection.services, container));
+         (selection.restore || selection.services.empty() || !chosen(selection.services, container));
 }
 
 Plan simple_plan(const Containers& containers, OpKind kind, const std::string& cause, const std::string& signal = {}) {
@@ -218,10 +243,13 @@ Plan plan_start(const Observed& observed, const Selection& selection) {
     return !container.one_off && !selection.no_deps && !startable(container);
   });
   Graph graph;
-  add_starts(graph, containers, others, {}, [](const ObservedContainer& container) -> std::string {
-    if (container.state == State::paused) return "paused";
-    return container.state == State::created ? "created" : fmt::format("exited with code {}", container.exit_code);
-  });
+  add_starts(
+      graph, containers, others, {},
+      [](const ObservedContainer& container) -> std::string {
+        if (container.state == State::paused) return "paused";
+        return container.state == State::created ? "created" : fmt::format("exited with code {}", container.exit_code);
+      },
+      selection);
   return std::move(graph).finish();
 }
 
@@ -264,7 +292,8 @@ Plan plan_restart(const Observed& observed, const Selection& selection) {
   Graph graph;
   const Nodes stops = add_stops(graph, services, containers, "restart", selection.timeout);
   const Containers none;
-  add_starts(graph, containers, none, stops, [](const ObservedContainer&) -> std::string { return "restart"; });
+  add_starts(
+      graph, containers, none, stops, [](const ObservedContainer&) -> std::string { return "restart"; }, selection);
   return std::move(graph).finish();
 }
 

@@ -169,5 +169,52 @@ TEST(Rm, RemovesStoppedOnesAndRunningOnesOnlyWhenAsked) {
             "[1] -> #3 container:db:1 remove (rm)\n");
 }
 
+TEST(PlanStart, WaitsAtTheEndWhenAsked) {
+  World world;
+  world.service("db");
+  world.service("web");
+  world.depends("web", "db", kHealthy);
+  world.container("db", State::exited);
+  world.container("web", State::exited);
+  Selection selection;
+  selection.wait = true;
+  EXPECT_EQ(plan_start(world.observed, selection).to_text(),
+            "[] -> #1 container:db:1 start (exited with code 0)\n"
+            "[1] -> #2 container:db:1 wait healthy (needed by web, --wait)\n"
+            "[2] -> #3 container:web:1 start (exited with code 0)\n"
+            "[3] -> #4 container:web:1 wait healthy (--wait)\n");
+}
+
+TEST(PlanStart, RunsPreStartOnceForAServiceAndOnceForEachReplica) {
+  World world;
+  world.service("db");
+  world.service("web");
+  world.depends("web", "db", kHealthy);
+  world.container("db", State::running).health = Health::starting;
+  for (int number : {1, 2}) world.container("web", State::exited, number).pre_start = {false, true};
+  Selection selection;
+  selection.project = "shop";
+  EXPECT_EQ(plan_start(world.observed, selection).to_text(),
+            "[] -> #1 container:db:1 wait healthy (needed by web)\n"
+            "[1] -> #2 service:web run pre_start (pre_start[0])\n"
+            "[2] -> #3 container:web:1 run pre_start (pre_start[1])\n"
+            "[3] -> #4 container:web:1 start (exited with code 0)\n"
+            "[2] -> #5 container:web:2 run pre_start (pre_start[1])\n"
+            "[5] -> #6 container:web:2 start (exited with code 0)\n");
+}
+
+TEST(PlanStart, ARestoreDoesNotRunWhatCompletedAgain) {
+  World world;
+  world.service("init");
+  world.service("web");
+  world.depends("web", "init", kCompleted);
+  world.container("init", State::exited);
+  world.container("web", State::exited);
+  Selection selection;
+  selection.services = {"init", "web"};
+  selection.restore = true;
+  EXPECT_EQ(plan_start(world.observed, selection).to_text(), "[] -> #1 container:web:1 start (exited with code 0)\n");
+}
+
 }  // namespace
 }  // namespace compose::plan

@@ -33,6 +33,7 @@ struct ObservedContainer {
   std::map<std::string, model::Dependency> depends_on;
   /// Services whose namespaces or volumes it uses (network_mode, ipc, pid `service:NAME`, volumes_from).
   std::vector<std::string> shares_with;
+  std::vector<bool> pre_start;  ///< of its service, for each entry: per_replica
 };
 
 struct ObservedNetwork {

@@ -44,12 +44,15 @@ Words words(OpKind kind) {
       return {"wait_healthy", "container", "wait healthy"};
     case OpKind::wait_completed:
       return {"wait_completed", "container", "wait completed"};
+    case OpKind::run_pre_start:
+      return {"run_pre_start", "container", "run pre_start"};
   }
   return {};
 }
 
 std::string target(const Op& op) {
   const auto object = words(op.kind).object;
+  if (op.kind == OpKind::run_pre_start && op.replica == 0) return fmt::format("service:{}", op.service);
   if (!op.service.empty()) return fmt::format("{}:{}:{}", object, op.service, op.replica);
   return fmt::format("{}:{}", object, op.key.empty() ? op.name : op.key);
 }
@@ -80,6 +83,7 @@ std::string Plan::to_json() const {
     ordered_json entry = {{"number", op.number}, {"kind", to_string(op.kind)}, {"name", op.name}};
     if (!op.service.empty()) entry["service"] = op.service;
     if (op.replica != 0) entry["replica"] = op.replica;
+    if (op.kind == OpKind::run_pre_start) entry["step"] = op.step;
     if (!op.key.empty()) entry["key"] = op.key;
     if (!op.container_id.empty()) entry["id"] = op.container_id;
     entry["cause"] = op.cause;

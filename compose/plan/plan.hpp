@@ -27,6 +27,7 @@ enum class OpKind : std::uint8_t {
   remove_volume,
   wait_healthy,    ///< done when the container's health check passes; without one, when it runs
   wait_completed,  ///< done when the container has ended with exit code 0, failed on any other
+  run_pre_start,   ///< a container of its own for Op::step of the service's pre_start, to its end with exit code 0
 };
 
 /// "create_network", "wait_healthy", …
@@ -61,6 +62,8 @@ struct Op {
   std::optional<std::chrono::seconds> timeout;
   /// kill_container
   std::string signal;
+  /// run_pre_start: which entry, from 0; replica 0 = for the service as a whole
+  int step = 0;
 
   bool operator==(const Op&) const = default;
 };

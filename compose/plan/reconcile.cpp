@@ -20,7 +20,11 @@ struct Nodes {
 class Ordering {
  public:
   Ordering(const model::Project& project, const Decisions& decisions, const Options& options)
-      : project_{project}, options_{options}, decisions_{decisions}, gates_{graph_} {}
+      : project_{project},
+        options_{options},
+        decisions_{decisions},
+        gates_{graph_},
+        pre_starts_{graph_, project.name} {}
 
   Plan run() {
     emit_orphans();
@@ -176,6 +180,7 @@ class Ordering {
       }
     }
     Nodes& nodes = nodes_[&replica];
+    if (!replica.unpause) add_pre_start(replica, conditions);
     nodes.start = graph_.add(container_op(kind, replica, replica.create ? "created" : replica.cause));
     graph_.after(nodes.start, nodes.create);
     graph_.after(nodes.start, nodes.stop);
@@ -184,6 +189,18 @@ class Ordering {
       graph_.after(nodes.start, node, required);
       if (!replica.stop_early) graph_.after(nodes.stop, node, required);
     }
+  }
+
+  // While the old container still runs: when it fails, nothing was lost.
+  void add_pre_start(const Replica& replica, std::vector<std::pair<Node, bool>>& conditions) {
+    const model::Service& service = *replica.service;
+    if (service.pre_start.empty()) return;
+    std::vector<bool> per_replica;
+    for (const auto& hook : service.pre_start) per_replica.push_back(hook.per_replica);
+    auto ready = conditions;
+    for (const Node node : material(service)) ready.emplace_back(node, true);
+    for (const Node orphan : orphan_removals_) ready.emplace_back(orphan, true);
+    conditions.emplace_back(pre_starts_.before(service.name, replica.number, per_replica, ready), true);
   }
 
   const std::vector<Replica>& replicas_of(const std::string& service) const {
@@ -248,6 +265,7 @@ class Ordering {
   const Decisions& decisions_;
   Graph graph_;
   Gates gates_;
+  PreStarts pre_starts_;
   std::map<const Replica*, Nodes> nodes_;
   std::map<const ObservedContainer*, Node> surplus_nodes_;
   std::map<std::string, Node> network_nodes_;  // by key, those that are made

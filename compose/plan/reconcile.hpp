@@ -67,6 +67,9 @@ struct Selection {
   std::vector<std::string> services{};  ///< empty = all
   bool no_deps = false;                 ///< restart: leave dependents with `restart: true` alone; start: dependencies
   std::optional<std::chrono::seconds> timeout{};
+  std::string project{};  ///< its name, for the names of pre_start containers
+  bool wait = false;      ///< start: end with waiting until every service is healthy or completed
+  bool restore = false;   ///< start after a reboot: `services` are not named by a person, what completed stays so
 };
 /// `start`: existing containers that do not run, with the services they depend on; waits for their conditions.
 /// A one-shot that completed is started only when it is named.

@@ -528,5 +528,17 @@ TEST(Names, AreStable) {
   EXPECT_NE(network_hash(network), hash);
 }
 
+TEST(Reconcile, PreStartRunsWhileTheOldContainerStillDoes) {
+  World world;
+  world.service("web").pre_start.resize(1);
+  world.container("web").config_hash = "v0";
+  EXPECT_EQ(world.text(),
+            "[] -> #1 service:web run pre_start (pre_start[0])\n"
+            "[1] -> #2 container:web:1 stop (config changed)\n"
+            "[2] -> #3 container:web:1 remove (replaced)\n"
+            "[3] -> #4 container:web:1 create (config changed)\n"
+            "[4] -> #5 container:web:1 start (created)\n");
+}
+
 }  // namespace
 }  // namespace compose::plan

@@ -93,8 +93,13 @@ std::string labels_text(const ContainerRecord& container) {
 }  // namespace
 
 std::string status_text(const ContainerRecord& container, WallTime now) {
-  if (container.restarting)
-    return fmt::format("Restarting ({}) {} ago", container.exit_code, since(container.finished_at, now));
+  if (container.restarting) {
+    const std::string text =
+        fmt::format("Restarting ({}) {} ago", container.exit_code, since(container.finished_at, now));
+    if (!container.crash_loop) return text;
+    return fmt::format("{} (crash loop: {} restarts, next in {})", text, container.restart_count,
+                       container.restart_at > now ? since(now, container.restart_at) : "a moment");
+  }
   switch (container.phase) {
     case state::Phase::creating:
     case state::Phase::created:
@@ -108,6 +113,9 @@ std::string status_text(const ContainerRecord& container, WallTime now) {
   }
   std::string text = "Up " + since(container.started_at, now);
   if (container.paused) return text + " (Paused)";
+  // A run of 10 s ends a crash loop, whatever the record still says.
+  if (container.crash_loop && now - container.started_at < std::chrono::seconds{10})
+    text += fmt::format(" (crash loop: {} restarts)", container.restart_count);
   if (container.health.status == "starting") return text + " (health: starting)";
   if (!container.health.status.empty()) text += fmt::format(" ({})", container.health.status);
   return text;

@@ -40,6 +40,16 @@ TEST(ContainerView, WritesTheStatus) {
   EXPECT_EQ(status_text(record, kNow), "Exited (137) 3 seconds ago");
   record.restarting = true;
   EXPECT_EQ(status_text(record, kNow), "Restarting (137) 3 seconds ago");
+  record.crash_loop = true;
+  record.restart_count = 7;
+  record.restart_at = kNow + std::chrono::seconds{12};
+  EXPECT_EQ(status_text(record, kNow), "Restarting (137) 3 seconds ago (crash loop: 7 restarts, next in 12 seconds)");
+  record = container();
+  record.crash_loop = true;
+  EXPECT_EQ(status_text(record, kNow), "Up 5 minutes") << "a run of 10 s ends it";
+  record.started_at = kNow - std::chrono::seconds{2};
+  record.restart_count = 3;
+  EXPECT_EQ(status_text(record, kNow), "Up 2 seconds (crash loop: 3 restarts)");
   record = container();
   record.phase = state::Phase::created;
   EXPECT_EQ(status_text(record, kNow), "Created");

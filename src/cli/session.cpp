@@ -41,13 +41,15 @@ ProgressEvent::Status status_of(const std::string& word) {
   return ProgressEvent::Status::working;
 }
 
-Result<supervisor::Outcome> converse(Context& context, supervisor::Client& client, const Request& how) {
+/// `heard` becomes true with the first answer.
+Result<supervisor::Outcome> converse(Context& context, supervisor::Client& client, const Request& how, bool& heard) {
   TRY_ASSIGN(Signals signals, Signals::take({SIGINT, SIGTERM}));
   bool cancelled = false;
   while (true) {
     while (true) {
       TRY_ASSIGN(const std::optional<nlohmann::json> event, next_event(client));
       if (!event) break;
+      heard = true;
       if (event->value("event", "") == "result") {
         supervisor::Outcome outcome = supervisor::Client::outcome(*event);
         if (cancelled && !outcome.ok) return Error{Errc::cancelled, "canceled"};
@@ -65,6 +67,18 @@ Result<supervisor::Outcome> converse(Context& context, supervisor::Client& clien
     }
     TRY(wait_readable(client.fd(), signals.fd()));
   }
+}
+
+Result<supervisor::Outcome> attempt_to_ask(Context& context, const std::string& project, const nlohmann::json& request,
+                                           const Request& how, bool& heard) {
+  auto connected = supervisor::Client::connect(context.paths(), project, supervisor::Spawn::if_absent);
+  if (!connected) {
+    heard = true;  // it says why
+    return std::move(connected).error();
+  }
+  supervisor::Client client = *std::move(connected);
+  TRY(client.send(request));
+  return converse(context, client, how, heard);
 }
 
 }  // namespace
@@ -90,6 +104,11 @@ bool show_event(Context& context, const nlohmann::json& event) {
     if (!orphans || !environment_bool("COMPOSE_IGNORE_ORPHANS")) context.warn(text);
     return true;
   }
+  if (kind == "hook") {
+    context.progress().line(
+        fmt::format("{} {} | {}", event.value("name", ""), event.value("step", ""), event.value("text", "")));
+    return true;
+  }
   if (kind != "progress") return false;
   ProgressEvent shown;
   shown.kind = event.value("kind", "");
@@ -109,11 +128,17 @@ Error outcome_error(const supervisor::Outcome& outcome) {
 Result<supervisor::Outcome> ask(Context& context, const std::string& project, const nlohmann::json& request,
                                 const Request& how) {
   context.trace(fmt::format("asking the supervisor of \"{}\": {}", project, request.value("op", "")));
-  TRY_ASSIGN(supervisor::Client client,
-             supervisor::Client::connect(context.paths(), project, supervisor::Spawn::if_absent));
-  TRY(client.send(request));
+  // One that is just being killed may still take a connection: it has said nothing, so another one is asked. What it
+  // may have begun, the next one finds and finishes; only a container of `run` must not be made twice.
+  constexpr int kAttempts = 3;
+  const int attempts = request.value("op", "") == "run" ? 1 : kAttempts;
+  Result<supervisor::Outcome> outcome = Error{Errc::failed, "the supervisor did not answer"};
   if (how.show_progress) context.progress().begin(how.operation);
-  auto outcome = converse(context, client, how);
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    bool heard = false;
+    outcome = attempt_to_ask(context, project, request, how, heard);
+    if (outcome || heard || outcome.error().code() == Errc::cancelled) break;
+  }
   if (how.show_progress) context.progress().end();
   if (outcome && !outcome->ok) return outcome_error(*outcome);
   return outcome;

@@ -22,6 +22,29 @@ Result<nlohmann::json> parse_scale(const model::Project& project, const Strings&
   return object;
 }
 
+/// Images of pre_start steps that differ from their service's, found (or fetched) as if each step were a service; the
+/// supervisor looks for them under the step's name.
+Result<void> resolve_hook_images(Context& context, const model::Project& project, const Strings& services,
+                                 const ImageSettings& how, std::map<std::string, std::string>& images) {
+  model::Project steps = project;
+  Strings names;
+  for (const std::string& name : services) {
+    const model::Service& service = project.services.at(name);
+    for (std::size_t i = 0; i < service.pre_start.size(); ++i) {
+      const std::string& image = service.pre_start[i].image;
+      if (image.empty() || image == service.image) continue;
+      model::Service& step = steps.services[names.emplace_back(fmt::format("{}.pre_start[{}]", name, i))];
+      step.name = names.back();
+      step.image = image;
+      step.pull_policy = service.build ? "" : service.pull_policy;
+    }
+  }
+  if (names.empty()) return {};
+  TRY_ASSIGN(auto found, resolve_images(context, steps, names, how));
+  images.merge(found);
+  return {};
+}
+
 }  // namespace
 
 std::vector<Flag> creation_flags(UpOptions& o) {
@@ -83,6 +106,7 @@ Result<nlohmann::json> apply_request(Context& context, const model::Project& pro
   const ImageSettings how{
       .build = options.build, .no_build = options.no_build, .pull = options.pull, .quiet_build = options.quiet_build};
   TRY_ASSIGN(auto images, resolve_images(context, project, concerned, how));
+  TRY(resolve_hook_images(context, project, concerned, how, images));
   nlohmann::json settings = {
       {"services", services},
       {"force_recreate", options.force_recreate},

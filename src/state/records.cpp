@@ -173,7 +173,48 @@ json restart_to_json(const RestartRecord& restart) {
   json object = {{"condition", restart.condition}, {"max_attempts", restart.max_attempts}};
   if (restart.delay) object["delay"] = restart.delay->count();
   if (restart.window) object["window"] = restart.window->count();
+  if (restart.on_unhealthy) object["on_unhealthy"] = true;
   return object;
+}
+
+json hooks_to_json(const std::vector<HookRecord>& hooks) {
+  json list = json::array();
+  for (const HookRecord& h : hooks) {
+    list.push_back({{"command", h.command},
+                    {"user", h.user},
+                    {"working_dir", h.working_dir},
+                    {"privileged", h.privileged},
+                    {"environment", h.environment},
+                    {"position", h.position}});
+  }
+  return list;
+}
+
+std::vector<HookRecord> hooks_from_json(const json& list) {
+  std::vector<HookRecord> hooks;
+  for (const json& item : list) {
+    HookRecord& h = hooks.emplace_back();
+    Reader{item}("command", h.command)("user", h.user)("working_dir", h.working_dir)("privileged", h.privileged)(
+        "environment", h.environment)("position", h.position);
+  }
+  return hooks;
+}
+
+constexpr std::pair<Role, const char*> kRoles[] = {
+    {Role::plain, ""}, {Role::incoming, "incoming"}, {Role::retiring, "retiring"}};
+
+const char* to_string(Role role) {
+  for (const auto& [value, name] : kRoles) {
+    if (value == role) return name;
+  }
+  return "";
+}
+
+Role role_from(const std::string& text) {
+  for (const auto& [value, name] : kRoles) {
+    if (text == name) return value;
+  }
+  return Role::plain;
 }
 
 constexpr std::pair<model::Condition, const char*> kConditions[] = {
@@ -216,7 +257,9 @@ void read_identity(const json& object, ContainerRecord& r) {
 void read_life(const json& object, ContainerRecord& r) {
   Reader{object}("paused", r.paused)("pid", r.pid)("start_time", r.start_time)("boot_id", r.boot_id)(
       "exit_code", r.exit_code)("oom_killed", r.oom_killed)("error", r.error)("restart_count", r.restart_count)(
-      "restarting", r.restarting)("stopped_by_user", r.stopped_by_user)
+      "restarting", r.restarting)("crash_loop", r.crash_loop)("stopped_by_user", r.stopped_by_user)("hooks_pending",
+                                                                                                    r.hooks_pending)
+      .time("restart_at", r.restart_at)
       .time("started_at", r.started_at)
       .time("finished_at", r.finished_at);
 }
@@ -225,7 +268,7 @@ void read_settings(const json& object, ContainerRecord& r) {
   Reader{object}("cgroup", r.cgroup)("hostname", r.hostname)("network_mode", r.network_mode)("joins", r.joins)(
       "links", r.links)("dns", r.dns)("dns_search", r.dns_search)("shares_with", r.shares_with)("exposed", r.exposed)(
       "stop_signal", r.stop_signal)("tty", r.tty)("open_stdin", r.open_stdin)("log_max_size", r.log_max_size)(
-      "log_max_files", r.log_max_files)
+      "log_max_files", r.log_max_files)("pre_start", r.pre_start)("lease_slot", r.lease_slot)
       .duration("stop_grace", r.stop_grace);
   const json none = json::array();
   const json empty = json::object();
@@ -235,10 +278,14 @@ void read_settings(const json& object, ContainerRecord& r) {
   r.healthcheck = healthcheck_from_json(object.value("healthcheck", empty));
   r.health = health_from_json(object.value("health", empty));
   const json restart = object.value("restart", empty);
-  Reader{restart}("condition", r.restart.condition)("max_attempts", r.restart.max_attempts)
+  Reader{restart}("condition", r.restart.condition)("max_attempts", r.restart.max_attempts)("on_unhealthy",
+                                                                                            r.restart.on_unhealthy)
       .duration("delay", r.restart.delay)
       .duration("window", r.restart.window);
   r.depends_on = dependencies_from_json(object.value("depends_on", empty));
+  r.post_start = hooks_from_json(object.value("post_start", none));
+  r.pre_stop = hooks_from_json(object.value("pre_stop", none));
+  r.role = role_from(object.value("role", std::string{}));
 }
 
 }  // namespace
@@ -283,7 +330,15 @@ std::string record_to_json(const ContainerRecord& r) {
                        {"error", r.error},
                        {"restart_count", r.restart_count},
                        {"restarting", r.restarting},
+                       {"crash_loop", r.crash_loop},
+                       {"restart_at", format_time(r.restart_at)},
                        {"stopped_by_user", r.stopped_by_user},
+                       {"role", to_string(r.role)},
+                       {"hooks_pending", r.hooks_pending},
+                       {"pre_start", r.pre_start},
+                       {"post_start", hooks_to_json(r.post_start)},
+                       {"pre_stop", hooks_to_json(r.pre_stop)},
+                       {"lease_slot", r.lease_slot},
                        {"cgroup", r.cgroup},
                        {"hostname", r.hostname},
                        {"network_mode", r.network_mode},

@@ -101,7 +101,26 @@ struct RestartRecord {
   std::uint64_t max_attempts = 0;  ///< 0 = without limit
   std::optional<Duration> delay;
   std::optional<Duration> window;
+  bool on_unhealthy = false;  ///< it is stopped and started again when it becomes unhealthy
   bool operator==(const RestartRecord&) const = default;
+};
+
+/// One entry of `post_start` or `pre_stop`: run inside the container.
+struct HookRecord {
+  std::vector<std::string> command;
+  std::string user;         ///< "" = the container's
+  std::string working_dir;  ///< "" = the container's
+  bool privileged = false;
+  std::vector<std::string> environment;  ///< NAME=value
+  std::string position;                  ///< "file:line:col" of its entry, "" = unknown
+  bool operator==(const HookRecord&) const = default;
+};
+
+/// During a rolling update two containers stand at one place of a service.
+enum class Role : std::uint8_t {
+  plain,
+  incoming,  ///< not yet in the names and ports; has a name of its own until it is
+  retiring,  ///< replaced: out of the names and ports, finishing what it has begun
 };
 
 struct ContainerRecord {
@@ -131,7 +150,10 @@ struct ContainerRecord {
   std::string error;        ///< why it could not start, or why it was ended by us
   int restart_count = 0;    ///< restarts by policy since the last start by a person
   bool restarting = false;  ///< it ended and its policy will start it again
+  bool crash_loop = false;  ///< restarted again and again without a run of 10 s
+  Time restart_at;          ///< restarting: when
   bool stopped_by_user = false;
+  Role role = Role::plain;
 
   std::string cgroup;  ///< its path below every controller's mount
   std::string hostname;
@@ -150,7 +172,13 @@ struct ContainerRecord {
   RestartRecord restart;
   std::map<std::string, model::Dependency> depends_on;
   std::vector<std::string> shares_with;  ///< services whose namespaces or volumes it uses
-  std::string stop_signal;               ///< name or number, "" = SIGTERM
+  std::vector<bool> pre_start;           ///< for each entry of `pre_start`: per_replica
+  std::vector<HookRecord> post_start;
+  std::vector<HookRecord> pre_stop;
+  bool hooks_pending = false;  ///< it has started, its post_start has not ended
+  /// Its addresses are leased apart from those of the other container at its place (see Role); "" = the usual ones.
+  std::string lease_slot;
+  std::string stop_signal;  ///< name or number, "" = SIGTERM
   Duration stop_grace{std::chrono::seconds{10}};
   bool tty = false;
   bool open_stdin = false;

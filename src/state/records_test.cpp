@@ -76,7 +76,14 @@ TEST_F(RecordsTest, GivesBackEveryField) {
   r.mounts = {{"volume", "v", "/s", "/t", true}};
   r.healthcheck = {{"CMD", "true"}, seconds{30}, seconds{5}, seconds{1}, seconds{2}, 3};
   r.health = {"unhealthy", 3, {{Time{seconds{5}}, Time{seconds{6}}, 1, "no"}}};
-  r.restart = {"on-failure", 5, seconds{1}, seconds{2}};
+  r.restart = {"on-failure", 5, seconds{1}, seconds{2}, true};
+  r.crash_loop = r.hooks_pending = true;
+  r.restart_at = Time{seconds{8}};
+  r.role = Role::retiring;
+  r.lease_slot = "b";
+  r.pre_start = {true, false};
+  r.post_start = {{{"sh", "-c", "x"}, "33", "/w", true, {"A=b"}, "compose.yaml:3:4"}};
+  r.pre_stop = {{{"true"}, "", "", false, {}, ""}};
   r.depends_on = {{"db", {model::Condition::healthy, true, false}}};
   r.joins = {{"network", "service:db"}};
   r.shares_with = {"db"};

@@ -9,6 +9,7 @@
 #include "state/records.hpp"
 #include "supervisor/context.hpp"
 #include "supervisor/health_check.hpp"
+#include "supervisor/hooks.hpp"
 #include "supervisor/policy/restart.hpp"
 
 namespace compose::supervisor {
@@ -28,20 +29,25 @@ struct Container {
   std::optional<runtime::monitor::Client> monitor;
   async::Watch monitor_watch;  // after the monitor it watches: it ends first
   std::unique_ptr<HealthCheck> health;
+  std::unique_ptr<Hooks> post_start;
+  std::unique_ptr<Hooks> pre_stop;
 
   policy::RestartState restarts;
   async::Timer restart_timer;
   bool restart_due = false;  ///< the delay is over, the old monitor is not
   async::Timer kill_timer;
   bool wait_attach = false;     ///< its program runs only once somebody has attached
+  bool gated = false;           ///< the delay is over, what it depends on is not ready
   bool stop_requested = false;  ///< by stop, kill or down: its end is no failure
+  bool unhealthy = false;       ///< it is being stopped for that
+  bool hook_failed = false;     ///< it is being stopped because post_start failed
   std::optional<Error> start_error;
   Done on_started;
   std::vector<Done> on_ended;
 
   bool up() const { return activity == Activity::running; }
   /// Something will still happen to it without anybody asking.
-  bool busy() const { return activity != Activity::idle || static_cast<bool>(restart_timer); }
+  bool busy() const { return activity != Activity::idle || static_cast<bool>(restart_timer) || restart_due || gated; }
 };
 
 }  // namespace compose::supervisor

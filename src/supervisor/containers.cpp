@@ -94,7 +94,10 @@ void Containers::start(Container& container, Done done) {
 void Containers::launch(Container& container) {
   container.activity = Container::Activity::starting;
   container.restart_due = false;
+  container.gated = false;
   container.stop_requested = false;
+  container.unhealthy = false;
+  container.hook_failed = false;
   container.start_error.reset();
   container.record.stopped_by_user = false;
   container.record.error.clear();
@@ -213,19 +216,54 @@ void Containers::fail_start(Container& container, Error error, int exit_code) {
   if (!container.monitor) end(container);
 }
 
-void Containers::stop(Container& container, std::optional<Duration> grace, Done done) {
+void Containers::stop(Container& container, std::optional<Duration> grace, Done done, bool hooks) {
   cancel_restart(container);
   if (container.activity == Container::Activity::idle) return done({});
   container.on_ended.push_back(std::move(done));
   container.stop_requested = true;
   container.record.stopped_by_user = true;
-  if (container.up()) return signal_stop(container, grace.value_or(container.record.stop_grace));
+  if (container.up()) {
+    const Duration limit = grace.value_or(container.record.stop_grace);
+    if (!hooks || container.record.pre_stop.empty() || container.record.paused) return signal_stop(container, limit);
+    if (!container.pre_stop) run_pre_stop(container, limit);
+    return;
+  }
   // One that is held until somebody attaches would wait for ever. Any other that is just starting is stopped when its
   // monitor speaks, and one that is ending needs no signal.
   const bool held = container.activity == Container::Activity::starting && container.wait_attach && container.monitor;
   if (!held) return;
   [[maybe_unused]] const auto killed = container.monitor->kill_all();
   kill_group(container.record.cgroup);
+}
+
+Hooks::OnLine Containers::hook_line(const std::string& id) {
+  return [this, id](const std::string& step, const std::string& line) {
+    const Container* container = find(id);
+    if (container == nullptr) return;
+    context_.log.write("container {}: {}: {}", container->record.name, step, line);
+    if (on_hook_line) on_hook_line(*container, step, line);
+  };
+}
+
+void Containers::run_pre_stop(Container& container, Duration grace) {
+  container.post_start.reset();
+  const auto done = [this, grace, id = container.record.id](const Result<void>& result) {
+    Container* stopping = find(id);
+    if (stopping == nullptr) return;
+    context_.loop.post([run = std::shared_ptr<Hooks>{std::move(stopping->pre_stop)}] {});
+    if (!stopping->up()) return;  // it has ended meanwhile; end() tells who waits
+    if (result) return signal_stop(*stopping, grace);
+    // "If any command fails, the container stop is aborted" (Compose Specification, pre_stop).
+    stopping->stop_requested = false;
+    stopping->record.stopped_by_user = false;
+    save(*stopping);
+    update_names(*stopping);
+    Error error = result.error();
+    error.add_context(
+        fmt::format("container \"{}\" is not stopped (\"kill\" ends it without its hooks)", stopping->record.name));
+    for (const Done& waiting : std::exchange(stopping->on_ended, {})) waiting(error);
+  };
+  container.pre_stop = Hooks::run(context_, container.record, "pre_stop", hook_line(container.record.id), done);
 }
 
 void Containers::signal_stop(Container& container, Duration grace) {
@@ -320,6 +358,7 @@ int Containers::subscribe(std::function<void(Container&)> on_change) {
 void Containers::unsubscribe(int id) { subscribers_.erase(id); }
 
 void Containers::changed(Container& container) {
+  look_at_gates();
   // A subscriber may unsubscribe itself or others.
   const auto subscribers = subscribers_;
   for (const auto& [id, on_change] : subscribers) {

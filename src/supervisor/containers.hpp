@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/launch/plan.hpp"
@@ -34,8 +35,9 @@ class Containers {
   /// Done when its own program runs, or with the reason why not; then nothing of the attempt is left.
   void start(Container& container, Done done);
   /// Stop signal, `grace` (nothing: the container's own), SIGKILL. Done when it and its monitor have ended. A pending
-  /// restart is called off.
-  void stop(Container& container, std::optional<Duration> grace, Done done);
+  /// restart is called off. Before it, with `hooks`, the commands of pre_stop: when one fails the container runs on and
+  /// `done` gets the reason.
+  void stop(Container& container, std::optional<Duration> grace, Done done, bool hooks = true);
   /// Sends a signal. SIGKILL, SIGTERM and the container's stop signal count as a stop: no policy restarts it then.
   Result<void> kill(Container& container, int signal);
   void pause(Container& container, bool freeze, Done done);
@@ -47,8 +49,13 @@ class Containers {
   int subscribe(std::function<void(Container&)> on_change);
   void unsubscribe(int id);
 
+  /// A line that a hook wrote; set before anything is started.
+  std::function<void(const Container&, const std::string& step, const std::string& line)> on_hook_line;
+
   /// Takes up what the last supervisor left: connects to monitors, reads exits, cleans up what is half-made.
   Result<void> adopt();
+  /// The host was restarted since they ran: the containers (ids) that their policies want to run again. Given once.
+  std::vector<std::string> take_to_restore() { return std::exchange(to_restore_, {}); }
   /// Tells every monitor that this supervisor leaves on purpose.
   void say_goodbye();
   bool busy() const;
@@ -74,16 +81,24 @@ class Containers {
   void on_lost(Container& container);
   void end(Container& container);
   void signal_stop(Container& container, Duration grace);
+  void run_post_start(Container& container);
+  void post_start_ended(const std::string& id, const Result<void>& result);
+  void run_pre_stop(Container& container, Duration grace);
+  Hooks::OnLine hook_line(const std::string& id);
   void begin_health(Container& container);
   void on_probe(Container& container, bool changed);
   void decide_restart(Container& container, const policy::Ended& end);
   void restart(Container& container);
+  void restart_after(Container& container, Duration delay);
+  std::string awaited(const Container& container) const;
+  void look_at_gates();
   void cancel_restart(Container& container);
   void update_names(const Container& container);
 
   void adopt_one(state::ContainerRecord record, pid_t monitor);
   void end_monitor(const Container& container, pid_t monitor);
   void adopt_ended(Container& container);
+  void adopt_from_before_boot(Container& container);
   void remove_leftovers(const std::string& id);
   void kill_group(const std::string& path);
 
@@ -97,8 +112,12 @@ class Containers {
   std::map<std::string, std::unique_ptr<Container>> containers_;
   std::map<int, std::function<void(Container&)>> subscribers_;
   int next_subscriber_ = 0;
+  bool looking_at_gates_ = false;
+  std::vector<std::string> to_restore_;
   std::optional<runtime::launch::HostFacts> facts_;
 };
+
+policy::RestartSpec restart_spec_of(const state::RestartRecord& record);
 
 /// The number of a signal's name ("SIGTERM", "term", "RTMIN+3", "15"); Errc::invalid.
 Result<int> parse_signal(const std::string& text);

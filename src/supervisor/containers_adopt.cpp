@@ -108,17 +108,12 @@ void Containers::end_monitor(const Container& container, pid_t monitor) {
 /// No monitor answers: the container has ended, or must.
 void Containers::adopt_ended(Container& container) {
   ContainerRecord& record = container.record;
+  if (!record.boot_id.empty() && record.boot_id != sys::boot_id()) return adopt_from_before_boot(container);
   if (record.phase != Phase::running) {
-    if (!record.restarting) return;
-    container.restart_due = true;
-    context_.loop.post([this, id = record.id] {
-      Container* due = find(id);
-      if (due != nullptr && due->restart_due && due->activity == Container::Activity::idle) restart(*due);
-    });
+    if (record.restarting) restart_after(container, record.restart_at - std::chrono::system_clock::now());
     return;
   }
-  const bool rebooted = record.boot_id != sys::boot_id();
-  if (!rebooted) kill_group(record.cgroup);
+  kill_group(record.cgroup);
   record = state::observe(context_.paths, record);
   if (record.phase == Phase::running) {
     // The kill above is still at work, or the exit record has not been seen: it cannot run on without a monitor.
@@ -127,14 +122,30 @@ void Containers::adopt_ended(Container& container) {
     record.error = "its monitor was lost";
   }
   if (record.finished_at < record.started_at) record.finished_at = std::chrono::system_clock::now();
-  if (rebooted) {
-    for (state::PortRecord& port : record.ports) port.host_port = 0;
-  }
   policy::Ended end;
   end.exit_code = record.exit_code;
   end.stop_requested = container.stop_requested;
   end.ran_for = record.finished_at - record.started_at;
   decide_restart(container, end);
+}
+
+/// The host was restarted. What its policy wants to run again is started by a plan, in the order of the dependencies.
+void Containers::adopt_from_before_boot(Container& container) {
+  ContainerRecord& record = container.record;
+  const bool was_restarting = record.restarting;
+  kill_group(record.cgroup);  // no group outlives a boot, but the boot's id may have changed under a running machine
+  if (record.phase == Phase::running) {
+    record = state::observe(context_.paths, record);
+    if (record.phase == Phase::running) record.phase = Phase::exited;
+  }
+  if (record.finished_at < record.started_at) record.finished_at = record.started_at;
+  for (state::PortRecord& port : record.ports) port.host_port = 0;
+  record.restarting = record.crash_loop = record.paused = record.hooks_pending = false;
+  const bool wanted = !record.one_off && record.role != state::Role::retiring &&
+                      (was_restarting || policy::restart_at_boot(restart_spec_of(record.restart),
+                                                                 record.stopped_by_user, record.exit_code));
+  if (wanted) to_restore_.push_back(record.id);
+  save(container);
 }
 
 /// A container without a usable record: a crash while it was made or removed.

@@ -1,4 +1,5 @@
 // What monitors say, and what follows from it: exits, restarts, health.
+#include <algorithm>
 #include <csignal>
 
 #include "supervisor/containers.hpp"
@@ -14,6 +15,8 @@ namespace {
 
 constexpr int kKilled = 128 + SIGKILL;
 
+}  // namespace
+
 policy::RestartSpec restart_spec_of(const state::RestartRecord& record) {
   using Condition = policy::RestartSpec::Condition;
   policy::RestartSpec spec;
@@ -23,10 +26,9 @@ policy::RestartSpec restart_spec_of(const state::RestartRecord& record) {
   if (record.max_attempts != 0) spec.max_attempts = record.max_attempts;
   spec.delay = record.delay;
   spec.window = record.window;
+  spec.on_unhealthy = record.on_unhealthy;
   return spec;
 }
-
-}  // namespace
 
 void Containers::watch(Container& container) {
   container.monitor_watch =
@@ -86,6 +88,7 @@ void Containers::on_started(Container& container, const Event& event) {
     record.oom_killed = false;
     record.paused = false;
     record.restarting = false;
+    record.hooks_pending = !record.post_start.empty();
     record.health = {};
     if (!record.healthcheck.test.empty()) record.health.status = "starting";
     save(container);
@@ -94,7 +97,11 @@ void Containers::on_started(Container& container, const Event& event) {
   update_names(container);
   begin_health(container);
   if (!known) on_event_(container, "start");
-  if (const Done done = std::exchange(container.on_started, nullptr)) done({});
+  if (record.hooks_pending) {
+    run_post_start(container);
+  } else if (const Done done = std::exchange(container.on_started, nullptr)) {
+    done({});
+  }
   if (container.up()) changed(container);
   // Somebody wanted it stopped before it ran.
   if (container.up() && container.stop_requested && !container.kill_timer) {
@@ -102,11 +109,49 @@ void Containers::on_started(Container& container, const Event& event) {
   }
 }
 
+/// Also when it was started by its policy or is adopted in the middle of it: a container counts as started only then.
+void Containers::run_post_start(Container& container) {
+  container.post_start =
+      Hooks::run(context_, container.record, "post_start", hook_line(container.record.id),
+                 [this, id = container.record.id](const Result<void>& result) { post_start_ended(id, result); });
+}
+
+void Containers::post_start_ended(const std::string& id, const Result<void>& result) {
+  Container* container = find(id);
+  if (container == nullptr) return;
+  context_.loop.post([run = std::shared_ptr<Hooks>{std::move(container->post_start)}] {});
+  if (!container->up()) return;
+  container->record.hooks_pending = false;
+  if (result) {
+    save(*container);
+    if (const Done done = std::exchange(container->on_started, nullptr)) done({});
+    if (container = find(id); container != nullptr && container->up()) changed(*container);
+    return;
+  }
+  // "If any command fails, the container stops" (Compose Specification, post_start).
+  container->record.error = result.error().message();
+  context_.log.write("{}", container->record.error);
+  container->hook_failed = true;
+  if (container->on_started) {
+    container->start_error = result.error();
+    container->stop_requested = true;
+  }
+  signal_stop(*container, container->record.stop_grace);
+}
+
 void Containers::on_exited(Container& container, const Event& event) {
   ContainerRecord& record = container.record;
+  container.post_start.reset();
+  if (container.on_started && !container.start_error) {
+    container.start_error = Error{Errc::failed, fmt::format("container \"{}\" exited with code {} before post_start "
+                                                            "had ended{}",
+                                                            record.name, event.exit_code, last_output(container))};
+  }
   container.activity = Container::Activity::ending;
   container.kill_timer.reset();
   container.health.reset();
+  container.pre_stop.reset();
+  record.hooks_pending = false;
   record.phase = Phase::exited;
   record.paused = false;
   record.exit_code = event.exit_code;
@@ -117,6 +162,8 @@ void Containers::on_exited(Container& container, const Event& event) {
   policy::Ended end;
   end.exit_code = event.exit_code;
   end.stop_requested = container.stop_requested;
+  end.unhealthy = container.unhealthy;
+  end.start_failed = container.hook_failed;
   end.ran_for = record.finished_at - record.started_at;
   decide_restart(container, end);
 }
@@ -179,15 +226,11 @@ void Containers::decide_restart(Container& container, const policy::Ended& end) 
   const auto decision = policy::next(restart_spec_of(record.restart), container.restarts, end);
   container.restarts = decision.next;
   record.restarting = decision.kind == policy::Decision::Kind::restart;
+  record.crash_loop = decision.crash_loop;
+  record.restart_at = record.restarting ? std::chrono::system_clock::now() + decision.delay : state::Time{};
   if (!decision.reason.empty()) context_.log.write("container {}: {}", record.name, decision.reason);
   if (record.restarting) {
-    container.restart_timer = context_.loop.call_after(decision.delay, [this, id = record.id] {
-      Container* due = find(id);
-      if (due == nullptr) return;
-      due->restart_timer.reset();
-      due->restart_due = true;
-      if (due->activity == Container::Activity::idle) restart(*due);
-    });
+    restart_after(container, decision.delay);
   } else {
     addresses_.unpublish(record);
     context_.loop.post([this] {
@@ -195,10 +238,69 @@ void Containers::decide_restart(Container& container, const policy::Ended& end) 
     });
   }
   save(container);
-  if (!end.start_failed) on_event_(container, "die");
+  if (!end.start_failed || container.hook_failed) on_event_(container, "die");
+}
+
+void Containers::restart_after(Container& container, Duration delay) {
+  const auto due = [this, id = container.record.id] {
+    Container* waiting = find(id);
+    if (waiting == nullptr) return;
+    waiting->restart_timer.reset();
+    waiting->restart_due = true;
+    if (waiting->activity == Container::Activity::idle) restart(*waiting);
+  };
+  container.restart_timer = context_.loop.call_after(std::max(delay, Duration::zero()), due);
+}
+
+/// A service it depends on that is on its way but not where the condition wants it: depends_on holds after a crash,
+/// too. What was stopped or has ended for good holds nobody up: it would be for ever.
+std::string Containers::awaited(const Container& container) const {
+  const auto on_its_way = [&](const std::string& service, model::Condition condition) {
+    return std::ranges::any_of(containers_, [&](const auto& entry) {
+      const Container& other = *entry.second;
+      const ContainerRecord& record = other.record;
+      if (record.one_off || record.service != service || other.stop_requested) return false;
+      if (condition == model::Condition::completed_successfully) return other.busy();
+      if (!other.up()) return other.busy();
+      return condition == model::Condition::healthy && !record.healthcheck.test.empty() &&
+             record.health.status != "healthy";
+    });
+  };
+  for (const auto& [service, how] : container.record.depends_on) {
+    if (how.required && on_its_way(service, how.condition)) return service;
+  }
+  for (const std::string& service : container.record.shares_with) {
+    if (on_its_way(service, model::Condition::started)) return service;
+  }
+  return "";
+}
+
+void Containers::look_at_gates() {
+  const auto gated = [](const auto& entry) { return entry.second->gated; };
+  if (looking_at_gates_ || std::ranges::none_of(containers_, gated)) return;
+  looking_at_gates_ = true;
+  context_.loop.post([this] {
+    looking_at_gates_ = false;
+    std::vector<std::string> ids;
+    for (const auto& [id, container] : containers_) {
+      if (container->gated) ids.push_back(id);
+    }
+    for (const std::string& id : ids) {
+      Container* container = find(id);
+      if (container != nullptr && container->gated && container->activity == Container::Activity::idle) {
+        restart(*container);
+      }
+    }
+  });
 }
 
 void Containers::restart(Container& container) {
+  if (const std::string service = awaited(container); !service.empty()) {
+    if (!std::exchange(container.gated, true)) {
+      context_.log.write("container {}: its restart waits for service {}", container.record.name, service);
+    }
+    return;
+  }
   ++container.record.restart_count;
   on_event_(container, "restart");
   launch(container);
@@ -207,6 +309,7 @@ void Containers::restart(Container& container) {
 void Containers::cancel_restart(Container& container) {
   container.restart_timer.reset();
   container.restart_due = false;
+  container.gated = false;
   if (!container.record.restarting) return;
   container.record.restarting = false;
   container.record.stopped_by_user = true;
@@ -230,10 +333,17 @@ void Containers::on_probe(Container& container, bool has_changed) {
   const bool differs = health.status != container.record.health.status;
   container.record.health = std::move(health);
   save(container);
-  if (!differs) return;
-  update_names(container);
-  on_event_(container, "health_status");
-  changed(container);
+  const bool failed = has_changed && container.record.health.status == "unhealthy";
+  if (differs) {
+    update_names(container);
+    on_event_(container, "health_status");
+  }
+  if (failed && container.record.restart.on_unhealthy && container.up() && !container.stop_requested) {
+    context_.log.write("container {} is unhealthy and stopped for it", container.record.name);
+    container.unhealthy = true;
+    signal_stop(container, container.record.stop_grace);
+  }
+  if (differs) changed(container);
 }
 
 void Containers::update_names(const Container& container) {

@@ -143,7 +143,8 @@ void Executor::begin(const Op& op) {
       return start_container(op);
     case OpKind::stop_container:
       if (container == nullptr) return done({});
-      return containers_.stop(*container, op.timeout ? std::optional<Duration>{*op.timeout} : std::nullopt, done);
+      return containers_.stop(*container, op.timeout ? std::optional<Duration>{*op.timeout} : std::nullopt, done,
+                              work_.hooks);
     case OpKind::kill_container: {
       const auto signal = parse_signal(op.signal.empty() ? "SIGKILL" : op.signal);
       if (!signal) return done(signal.error());
@@ -162,6 +163,8 @@ void Executor::begin(const Op& op) {
     case OpKind::wait_healthy:
     case OpKind::wait_completed:
       return wait(op);
+    case OpKind::run_pre_start:
+      return run_pre_start(op);
   }
 }
 
@@ -230,6 +233,13 @@ void Executor::look_at_waits(Container& container) {
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     if (steps_[i].state != State::running || steps_[i].container_id != container.record.id) continue;
     const Op& op = work_.plan.ops[i];
+    if (op.kind == OpKind::run_pre_start && container.record.phase == state::Phase::exited && !container.busy()) {
+      // Not from inside the container's own callback.
+      context_.loop.post([this, alive = alive_, number = op.number, id = container.record.id] {
+        if (*alive) end_pre_start(number, id);
+      });
+      continue;
+    }
     if (op.kind != OpKind::wait_healthy && op.kind != OpKind::wait_completed) continue;
     auto result = waited(op, container);
     if (!result) continue;

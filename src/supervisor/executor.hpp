@@ -19,8 +19,10 @@ namespace compose::supervisor {
 
 struct Work {
   plan::Plan plan;
-  ApplicationPtr application;        ///< what create operations are made from; may be null without them
-  std::map<int, Place> one_offs;     ///< create operation -> what is special about its container
+  ApplicationPtr application;     ///< what create operations are made from; may be null without them
+  std::map<int, Place> one_offs;  ///< create operation -> what is special about its container
+  std::function<void(const std::string& name, const std::string& step, const std::string& line)> on_hook_line;
+  bool hooks = true;                 ///< stops run pre_stop
   bool keep_going = false;           ///< a failed operation stops only those that come after it
   bool release_project = false;      ///< addresses are given up all together, before the networks go
   std::optional<Duration> deadline;  ///< for the whole
@@ -74,6 +76,8 @@ class Executor {
   void remove_container(const plan::Op& op);
   void remove_network(const plan::Op& op);
   void remove_volume(const plan::Op& op);
+  void run_pre_start(const plan::Op& op);
+  void end_pre_start(int number, const std::string& id);
   void wait(const plan::Op& op);
   void look_at_waits(Container& container);
   std::optional<Result<void>> waited(const plan::Op& op, const Container& container) const;

@@ -166,6 +166,7 @@ Result<void> add_policies(const model::Service& service, const image::ImageConfi
     record.restart.max_attempts = restart.max_attempts.value_or(0);
     record.restart.delay = restart.delay;
     record.restart.window = restart.window;
+    record.restart.on_unhealthy = restart.on_unhealthy;
   }
   const auto shell = image.shell.empty() ? std::vector<std::string>{"/bin/sh", "-c"} : image.shell;
   if (const auto health = policy::health_spec(container::effective_healthcheck(service, image), shell)) {
@@ -175,6 +176,29 @@ Result<void> add_policies(const model::Service& service, const image::ImageConfi
   record.stop_signal = container::effective_stop_signal(service, image);
   record.stop_grace = service.stop_grace_period.value_or(std::chrono::seconds{10});
   return {};
+}
+
+/// The commands that run inside it; whatever runs beside a service (`run`, a hook) has none.
+void add_hooks(const model::Project& project, const model::Service& service, ContainerRecord& record) {
+  if (record.one_off) return;
+  const auto add = [&](const char* phase, const std::vector<model::Hook>& hooks,
+                       std::vector<state::HookRecord>& records) {
+    for (std::size_t i = 0; i < hooks.size(); ++i) {
+      const model::Hook& hook = hooks[i];
+      state::HookRecord& entry = records.emplace_back();
+      entry.command = hook.command.value_or(model::Strings{});
+      entry.user = hook.user;
+      entry.working_dir = hook.working_dir;
+      entry.privileged = hook.privileged;
+      for (const auto& [name, value] : hook.environment) {
+        if (value) entry.environment.push_back(name + "=" + *value);
+      }
+      entry.position = project.where(fmt::format("services.{}.{}[{}]", service.name, phase, i)).to_string();
+    }
+  };
+  add("post_start", service.post_start, record.post_start);
+  add("pre_stop", service.pre_stop, record.pre_stop);
+  for (const model::Hook& hook : service.pre_start) record.pre_start.push_back(hook.per_replica);
 }
 
 void add_links(const model::Service& service, ContainerRecord& record) {
@@ -228,6 +252,7 @@ Result<ContainerRecord> make_record(const Application& application, const Place&
   record.tty = service.tty;
   record.open_stdin = service.stdin_open;
   TRY(add_policies(service, image.config, record));
+  add_hooks(application.project, service, record);
   TRY(add_log_options(service, record));
   return record;
 }

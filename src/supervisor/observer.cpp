@@ -47,6 +47,7 @@ plan::ObservedContainer observe_one(const Container& container, const Applicatio
   for (const state::NetworkRecord& network : record.networks) seen.networks.push_back(network.name);
   seen.depends_on = record.depends_on;
   seen.shares_with = record.shares_with;
+  seen.pre_start = record.pre_start;
   if (application != nullptr) {
     const auto service = application->project.services.find(record.service);
     if (service != application->project.services.end()) seen.depends_on = service->second.depends_on;

@@ -66,7 +66,51 @@ void Operations::begin() {
   if (op == "create") return apply(false);
   if (op == "down") return down();
   if (op == "run") return run_one_off();
+  if (op == "restore") return restore_now();
   lifecycle(op);
+}
+
+void Operations::submit_own(json request) {
+  // Nobody listens: answers go nowhere, failures into the log.
+  submit(std::make_shared<Connection>(context_.loop, UniqueFd{}, ::getpid()), std::move(request));
+}
+
+void Operations::recover(const std::vector<std::string>& services) {
+  submit_own({{"op", "recover"}, {"services", services}});
+}
+
+void Operations::restore(std::vector<std::string> ids) {
+  if (!ids.empty()) submit_own({{"op", "restore"}, {"ids", std::move(ids)}});
+}
+
+/// `start` for what ran before the host was restarted. What a person has stopped stays so, and nobody waits for it.
+void Operations::restore_now() {
+  auto observed = observe(context_, containers_, addresses_, nullptr);
+  if (!observed) return refuse(observed.error());
+  const auto ids = current_->body.at("ids").get<std::set<std::string>>();
+  plan::Selection selection;
+  for (const plan::ObservedContainer& container : observed->containers) {
+    if (ids.contains(container.id)) selection.services.push_back(container.service);
+  }
+  std::erase_if(observed->containers, [&](const plan::ObservedContainer& container) {
+    return container.stop_requested && !ids.contains(container.id);
+  });
+  if (selection.services.empty()) return answer(json::object());
+  Work work;
+  work.keep_going = true;
+  selection.restore = true;
+  selection.project = context_.project;
+  work.plan = plan::plan_start(*observed, selection);
+  if (!take_applied(work)) return;
+  execute(std::move(work), false, [this](const Report& report) {
+    if (report.failure) return refuse(*report.failure);
+    answer(json::object());
+  });
+}
+
+void Operations::hook_line(const Container& container, const std::string& step, const std::string& line) {
+  if (!current_) return;
+  current_->connection->send({{"event", "hook"}, {"name", container.record.name}, {"step", step}, {"text", line}});
 }
 
 void Operations::answer(json result) {
@@ -102,6 +146,9 @@ void Operations::execute(Work work, bool silent, After after) {
   }
   Executor::OnProgress on_progress;
   if (!silent) on_progress = [this](const Progress& progress) { send_progress(progress); };
+  work.on_hook_line = [this](const std::string& name, const std::string& step, const std::string& line) {
+    current_->connection->send({{"event", "hook"}, {"name", name}, {"step", step}, {"text", line}});
+  };
   // The last one may still stand on the stack.
   context_.loop.post([last = std::shared_ptr<Executor>{std::move(executor_)}] {});
   executor_ = std::make_unique<Executor>(context_, containers_, addresses_, std::move(work), on_progress);
@@ -219,6 +266,7 @@ void Operations::roll_back(const Report& report, bool fresh, Failure failure) {
   work.plan = plan::plan_down(nullptr, *observed, options);
   work.plan.warnings.clear();
   work.keep_going = true;
+  work.hooks = false;
   execute(std::move(work), true, [this, failure = std::move(failure)](const Report& undone) {
     if (undone.failure) context_.log.write("rolling back: {}", undone.failure->message);
     if (containers_.all().empty()) forget_project();
@@ -267,13 +315,18 @@ void Operations::lifecycle(const std::string& op) {
   const auto observed = observe(context_, containers_, addresses_, nullptr);
   if (!observed) return refuse(observed.error());
   plan::Selection selection{current_->services(), current_->flag("no_deps"), current_->timeout()};
+  selection.project = context_.project;
+  selection.wait = current_->flag("wait");
   Work work;
-  work.keep_going = op != "start" && op != "restart";
+  work.keep_going = op != "start" && op != "restart" && op != "recover";
+  if (const auto limit = current_->options().value("wait_timeout", std::int64_t{0}); limit > 0) {
+    work.deadline = std::chrono::seconds{limit};
+  }
   if (op == "stop") {
     work.plan = plan::plan_stop(*observed, selection);
   } else if (op == "start") {
     work.plan = plan::plan_start(*observed, selection);
-  } else if (op == "restart") {
+  } else if (op == "restart" || op == "recover") {
     work.plan = plan::plan_restart(*observed, selection);
   } else if (op == "kill") {
     work.plan = plan::plan_kill(*observed, selection, current_->options().value("signal", "SIGKILL"));
@@ -288,10 +341,27 @@ void Operations::lifecycle(const std::string& op) {
     return refuse(Failure{fmt::format("unknown operation \"{}\"", op), ""});
   }
   if (answer_dry_run(work.plan)) return;
+  if (!take_applied(work)) return;
   execute(std::move(work), false, [this](const Report& report) {
     if (report.failure) return refuse(*report.failure);
     answer(json::object());
   });
+}
+
+/// The project as it was last applied, for a plan that runs pre_start hooks of what exists. False: refused.
+bool Operations::take_applied(Work& work) {
+  if (std::ranges::none_of(work.plan.ops, [](const plan::Op& op) { return op.kind == OpKind::run_pre_start; })) {
+    return true;
+  }
+  const auto desired = load_desired(context_.paths, context_.project);
+  if (!desired) {
+    refuse(desired.error());
+    return false;
+  }
+  Failure failure{"what was applied last is not known, so pre_start cannot run: use \"up\"", ""};
+  if (*desired) work.application = make_application(images_, (*desired)->project_json, (*desired)->images, failure);
+  if (!work.application) refuse(failure);
+  return work.application != nullptr;
 }
 
 }  // namespace compose::supervisor

@@ -26,6 +26,12 @@ class Operations {
   /// Ends what the connection asked for at its next safe point, or forgets it when its turn has not come.
   void cancel(const ConnectionPtr& connection);
   bool idle() const { return !current_ && queue_.empty() && foreground_.empty(); }
+  /// Restarts services for a reason of our own, when its turn has come.
+  void recover(const std::vector<std::string>& services);
+  /// Starts what is to run again after the host was restarted (container ids), with what it depends on.
+  void restore(std::vector<std::string> ids);
+  /// A hook has written a line: whoever waits for the present operation sees it.
+  void hook_line(const Container& container, const std::string& step, const std::string& line);
   /// A connection was closed by its command: a `run` in the foreground ends with it.
   void closed(const ConnectionPtr& connection);
   /// A container changed: one that `run` made may have ended.
@@ -46,6 +52,9 @@ class Operations {
   void apply(bool start);
   void down();
   void lifecycle(const std::string& op);
+  void restore_now();
+  bool take_applied(Work& work);
+  void submit_own(nlohmann::json request);
   void run_one_off();
   Result<Work> plan_one_off(const ApplicationPtr& application, Place& place);
   void end_one_off(const std::string& id, const ConnectionPtr& connection);

@@ -55,6 +55,7 @@ void Probe::read() {
     if (count == 0) return output_watch_.reset();
     const std::size_t room = limit_ - std::min(limit_, outcome_.output.size());
     outcome_.output.append(buffer.data(), std::min(room, static_cast<std::size_t>(count)));
+    if (on_output) on_output({buffer.data(), static_cast<std::size_t>(count)});
   }
 }
 

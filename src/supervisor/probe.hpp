@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "async/event_loop.hpp"
@@ -28,6 +29,8 @@ struct ProbeOutcome {
 class Probe {
  public:
   using OnEnd = std::function<void(const ProbeOutcome&)>;
+  /// Output as it comes, also what is more than output_limit; set it before the loop goes on.
+  std::function<void(std::string_view)> on_output;
   static Result<std::unique_ptr<Probe>> start(async::EventLoop& loop, const ProbeCommand& command, OnEnd on_end);
   ~Probe();
   Probe(const Probe&) = delete;

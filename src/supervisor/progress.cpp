@@ -40,6 +40,8 @@ Words words(OpKind kind) {
       return {"Container", "Waiting", "Healthy"};
     case OpKind::wait_completed:
       return {"Container", "Waiting", "Exited"};
+    case OpKind::run_pre_start:
+      return {"Container", "Running", "Exited"};
   }
   return {"Container", "", ""};
 }

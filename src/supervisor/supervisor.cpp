@@ -14,6 +14,7 @@
 #include "supervisor/control_server.hpp"
 #include "supervisor/names.hpp"
 #include "supervisor/operations.hpp"
+#include "supervisor/recovery.hpp"
 #include "supervisor/run_lock.hpp"
 #include "supervisor/watchers.hpp"
 #include "sys/file.hpp"
@@ -41,16 +42,21 @@ class Supervisor {
             context_, addresses_, names_,
             [this](const Container& container, const std::string& action) { watchers_.event(container, action); }},
         watchers_{containers_},
-        operations_{context_, containers_, addresses_, names_, images_} {}
+        operations_{context_, containers_, addresses_, names_, images_},
+        recovery_{containers_, [this](const std::vector<std::string>& services) { operations_.recover(services); }} {}
 
   Result<void> start() {
     TRY(watch_signals());
     containers_.subscribe([this](Container& container) {
       watchers_.changed(container);
       operations_.changed(container);
+      recovery_.changed(container);
       look_whether_to_end();
     });
     operations_.on_idle = [this] { look_whether_to_end(); };
+    containers_.on_hook_line = [this](const Container& container, const std::string& step, const std::string& line) {
+      operations_.hook_line(container, step, line);
+    };
     TRY(containers_.adopt().with("taking over project \"{}\"", options_.project));
     TRY_ASSIGN(server_,
                ControlServer::listen(
@@ -63,6 +69,7 @@ class Supervisor {
 
   void run() {
     if (options_.adopt) {
+      operations_.restore(containers_.take_to_restore());
       look_whether_to_end();
     } else {
       patience_ = loop_.call_after(kFirstCommand, [this] { look_whether_to_end(); });
@@ -116,6 +123,10 @@ class Supervisor {
     } catch (const json::exception& e) {
       return connection->send({{"event", "result"}, {"ok", false}, {"error", e.what()}});
     }
+    // After a reboot the first command finds nothing running. One that takes away needs nothing started for it.
+    const bool takes_away = op == "down" || op == "stop" || op == "rm";
+    auto to_restore = containers_.take_to_restore();
+    if (!takes_away) operations_.restore(std::move(to_restore));
     operations_.submit(connection, std::move(request));
   }
 
@@ -193,6 +204,7 @@ class Supervisor {
   Containers containers_;
   Watchers watchers_;
   Operations operations_;
+  Recovery recovery_;
   std::unique_ptr<ControlServer> server_;
   async::Timer patience_;
   bool looking_ = false;

@@ -76,15 +76,22 @@ Duration delay_before(const RestartSpec& spec, const RestartState& state, Durati
 }
 
 std::string how_it_ended(const Ended& ended) {
-  return ended.start_failed ? fmt::format("could not start (exit code {})", ended.exit_code)
-                            : fmt::format("exited with code {}", ended.exit_code);
+  if (ended.start_failed) return fmt::format("could not start (exit code {})", ended.exit_code);
+  if (ended.unhealthy) return fmt::format("was unhealthy and stopped (exit code {})", ended.exit_code);
+  return fmt::format("exited with code {}", ended.exit_code);
 }
 
 }  // namespace
 
 Result<RestartSpec> restart_spec(const model::Service& service) {
-  if (service.deploy && service.deploy->restart_policy) return from_deploy(*service.deploy->restart_policy);
-  return from_restart(service.restart);
+  const bool by_deploy = service.deploy && service.deploy->restart_policy;
+  TRY_ASSIGN(RestartSpec spec,
+             by_deploy ? from_deploy(*service.deploy->restart_policy) : from_restart(service.restart));
+  const bool job = service.deploy && service.deploy->mode.ends_with("-job");
+  if (job && spec.condition != RestartSpec::Condition::never) spec.condition = RestartSpec::Condition::on_failure;
+  const auto label = service.labels.find("autoheal");
+  spec.on_unhealthy = service.restart_on_unhealthy || (label != service.labels.end() && label->second == "true");
+  return spec;
 }
 
 Decision next(const RestartSpec& spec, const RestartState& state, const Ended& ended) {
@@ -95,9 +102,12 @@ Decision next(const RestartSpec& spec, const RestartState& state, const Ended& e
     decision.reason = how + "; it was stopped on request";
     return decision;
   }
-  const bool failed = ended.exit_code != 0 || ended.start_failed;
-  if (spec.condition == RestartSpec::Condition::never ||
-      (spec.condition == RestartSpec::Condition::on_failure && !failed)) {
+  const bool failed = ended.exit_code != 0 || ended.start_failed || ended.unhealthy;
+  const bool asked_for = ended.unhealthy && spec.on_unhealthy;
+  if (asked_for) {
+    // Falls through to the counting below, also with `restart: no`.
+  } else if (spec.condition == RestartSpec::Condition::never ||
+             (spec.condition == RestartSpec::Condition::on_failure && !failed)) {
     decision.reason = fmt::format("{}; not restarted (restart: {})", how, name(spec.condition));
     return decision;
   }

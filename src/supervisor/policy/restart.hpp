@@ -4,7 +4,9 @@
 // `restart` follows Docker's restart manager (moby, daemon restartmanager): 100 ms before the first restart, doubled
 // each time up to one minute, back to 100 ms after a run of 10 s or more. `deploy.restart_policy` (Compose
 // Specification, deploy.md) wins over `restart`: its delay is constant, its attempts are counted afresh when a run
-// lasted at least `window`.
+// lasted at least `window`. A job (deploy.mode replicated-job, global-job) is done after a success, whatever they say.
+// x-restart-on-unhealthy (or the label autoheal=true, which others use for it) makes an end that we brought about
+// because the container was unhealthy a failure that is always restarted, with the policy's delays and limits.
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -24,6 +26,7 @@ struct RestartSpec {
   std::optional<std::uint64_t> max_attempts;  ///< restarts; nullopt = no limit
   std::optional<Duration> delay;              ///< constant; nullopt = Docker's back-off
   std::optional<Duration> window;             ///< a run this long makes the next failure the first
+  bool on_unhealthy = false;
   bool operator==(const RestartSpec&) const = default;
 };
 
@@ -41,6 +44,7 @@ struct RestartState {
 struct Ended {
   int exit_code = 0;            ///< 128 + n for a signal
   bool stop_requested = false;  ///< somebody asked for it: stop, kill, down
+  bool unhealthy = false;       ///< it was stopped for being unhealthy: a failure, whatever its exit code
   bool start_failed = false;    ///< it never ran (command not found, …); counts as a failure of exit_code
   Duration ran_for{};
 };

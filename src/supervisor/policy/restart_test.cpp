@@ -144,5 +144,44 @@ TEST(Restart, AtBootOnlyWhatShouldRun) {
   EXPECT_FALSE(restart_at_boot(parse("on-failure"), false, 0));
 }
 
+TEST(RestartNext, AnUnhealthyEndIsRestartedWhenAskedForWhateverThePolicy) {
+  Ended end{.exit_code = 0, .ran_for = 30s};
+  end.unhealthy = true;
+  RestartSpec spec;
+  spec.on_unhealthy = true;
+  EXPECT_EQ(next(spec, {}, end).kind, Kind::restart);
+  EXPECT_EQ(next(spec, {}, end).reason, "was unhealthy and stopped (exit code 0); restart 1 in 100ms (restart: no)");
+  spec.max_attempts = 1;
+  EXPECT_EQ(next(spec, {.attempts = 1}, end).kind, Kind::give_up);
+  end.stop_requested = true;
+  EXPECT_EQ(next(spec, {}, end).kind, Kind::stay_down) << "a person's wish comes first";
+}
+
+TEST(RestartNext, AnOrdinaryEndIsNotRestartedByTheHealthOptIn) {
+  RestartSpec spec;
+  spec.on_unhealthy = true;
+  EXPECT_EQ(next(spec, {}, failed()).kind, Kind::stay_down);
+}
+
+TEST(RestartSpecTest, KnowsBothWordsForRestartOnUnhealthy) {
+  model::Service service;
+  EXPECT_FALSE(restart_spec(service)->on_unhealthy);
+  service.labels["autoheal"] = "true";
+  EXPECT_TRUE(restart_spec(service)->on_unhealthy);
+  service.labels["autoheal"] = "false";
+  service.restart_on_unhealthy = true;
+  EXPECT_TRUE(restart_spec(service)->on_unhealthy);
+}
+
+TEST(RestartSpecTest, AJobThatSucceededIsDone) {
+  model::Service service;
+  service.restart = "always";
+  service.deploy.emplace().mode = "replicated-job";
+  const auto spec = restart_spec(service);
+  ASSERT_TRUE(spec.ok());
+  EXPECT_EQ(next(*spec, {}, {.exit_code = 0}).kind, Kind::stay_down);
+  EXPECT_EQ(next(*spec, {}, {.exit_code = 1}).kind, Kind::restart);
+}
+
 }  // namespace
 }  // namespace compose::supervisor::policy
