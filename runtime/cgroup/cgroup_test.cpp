@@ -99,8 +99,8 @@ TEST(Devices, LaterRulesWin) {
   auto access = DeviceAccess::from_rules(rules);
   ASSERT_TRUE(access.ok());
   const std::vector<std::pair<std::string, std::string>> expected = {
-      {"devices.deny", "a"}, {"devices.allow", "b 8:* r"}, {"devices.allow", "c 1:3 rm"}};
-  EXPECT_EQ(access->v1_writes(), expected);
+      {"devices.deny", "a"}, {"devices.allow", "c 1:3 rm"}, {"devices.allow", "b 8:* r"}};
+  EXPECT_EQ(access->v1_writes(), expected) << "in the order of the list, as the specification wants it";
 }
 
 TEST(Devices, AllowAllNeedsNoProgram) {

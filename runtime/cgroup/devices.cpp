@@ -2,6 +2,8 @@
 
 #include <linux/bpf.h>
 
+#include <algorithm>
+
 namespace compose::runtime::cgroup {
 namespace {
 
@@ -98,11 +100,15 @@ Result<DeviceAccess> DeviceAccess::from_rules(std::span<const spec::DeviceRule> 
 
 void DeviceAccess::apply(bool allow, char type, std::int64_t major, std::int64_t minor, unsigned access) {
   const Key key{type, major, minor};
-  if (allow != allow_by_default_) {
-    exceptions_[key] |= access;
-  } else if (const auto found = exceptions_.find(key); found != exceptions_.end()) {
+  const auto found = std::ranges::find(exceptions_, key, &std::pair<Key, unsigned>::first);
+  if (allow == allow_by_default_) {
+    if (found == exceptions_.end()) return;
     found->second &= ~access;
     if (found->second == 0) exceptions_.erase(found);
+  } else if (found == exceptions_.end()) {
+    exceptions_.emplace_back(key, access);
+  } else {
+    found->second |= access;
   }
 }
 

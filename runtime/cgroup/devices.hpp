@@ -2,10 +2,10 @@
 // Device rules: the meaning of the specification's ordered list, as the v1 controller defines it
 // (Documentation/admin-guide/cgroup-v1/devices.rst), and its translations for both versions.
 #include <cstdint>
-#include <map>
 #include <span>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
@@ -28,7 +28,8 @@ class DeviceAccess {
   void add_defaults();
 
   bool allow_by_default() const { return allow_by_default_; }
-  const std::map<Key, unsigned>& exceptions() const { return exceptions_; }
+  /// In the order in which the rules first named them.
+  const std::vector<std::pair<Key, unsigned>>& exceptions() const { return exceptions_; }
 
   /// {file, value} writes of the v1 controller, in order.
   std::vector<std::pair<std::string, std::string>> v1_writes() const;
@@ -38,7 +39,7 @@ class DeviceAccess {
  private:
   void apply(bool allow, char type, std::int64_t major, std::int64_t minor, unsigned access);
   bool allow_by_default_ = false;
-  std::map<Key, unsigned> exceptions_;
+  std::vector<std::pair<Key, unsigned>> exceptions_;
 };
 
 }  // namespace compose::runtime::cgroup

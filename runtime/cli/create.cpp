@@ -196,15 +196,10 @@ Result<int> start(const Globals& globals, Words words) {
   TRY_ASSIGN(const launch::LaunchPlan plan, container.plan());
   const pid_t pid = container.pid();
   int exit_code = 1;
-  auto done = launch::start_created(container.start_socket(), exit_code);
+  auto done = launch::start_created(plan, pid, container.start_socket(), exit_code);
   ::unlink(container.start_socket().c_str());
   if (!done) return fail_with(exit_code, done.error().message());
-  const std::string json = launch::state_json(plan, "running", pid);
-  if (auto hooks = launch::run_hooks(plan.poststart, json, "poststart"); !hooks) {
-    // runtime.md: "If any poststart hook fails, the runtime MUST log a warning, but the remaining hooks and lifecycle
-    // continue"; runc and crun end the container instead, and so did the letter of 1.0.
-    std::fprintf(stderr, "warning: %s\n", hooks.error().message().c_str());
-  }
+  launch::run_all_hooks(plan.poststart, launch::state_json(plan, "running", pid), "poststart");
   return 0;
 }
 
@@ -230,10 +225,7 @@ Result<int> run(const Globals& globals, Words words) {
   TRY(hand_over_terminal(arguments, *started));
   TRY(container::save(fresh.path(), plan, {pid, sys::process_start_time(pid), "compose-runtime", {}}));
   TRY(write_pid_file(arguments, pid));
-  const std::string json = launch::state_json(plan, "running", pid);
-  if (auto hooks = launch::run_hooks(plan.poststart, json, "poststart"); !hooks) {
-    std::fprintf(stderr, "warning: %s\n", hooks.error().message().c_str());
-  }
+  launch::run_all_hooks(plan.poststart, launch::state_json(plan, "running", pid), "poststart");
   if (detach) {
     std::move(fresh).keep();
     return 0;
@@ -246,7 +238,7 @@ Result<int> run(const Globals& globals, Words words) {
   }
   TRY_ASSIGN(const Container container, Container::load(globals.root, id));
   TRY(container.remove());
-  (void)launch::run_hooks(plan.poststop, launch::state_json(plan, "stopped", 0), "poststop");
+  launch::run_all_hooks(plan.poststop, launch::state_json(plan, "stopped", 0), "poststop");
   return status;
 }
 

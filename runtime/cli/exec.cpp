@@ -119,11 +119,12 @@ Result<int> exec(const Globals& globals, Words words) {
   container::ExecOptions options;
   options.die_with_us = !detach;
   options.cgroup = arguments.get("cgroup");
+  options.shared_mounts = plan.shared_mounts;
   options.preserve_fds = static_cast<int>(parse_unsigned(arguments.get("preserve-fds", "0")).value_or(0));
   if (process.rows == 0) own_terminal_size(process.rows, process.columns);
   if (!detach) block_signals();
   TRY_ASSIGN(container::ExecProcess running, container::exec_in(container, process, options));
-  TRY_ASSIGN(container::ExecProcess::Outcome outcome, running.wait_started());
+  TRY_ASSIGN(container::ExecProcess::Outcome outcome, running.wait_started(plan));
   if (outcome.failure) return fail_with(outcome.failure->exit_code, outcome.failure->message);
   if (arguments.has("pid-file")) TRY(sys::write_file_atomic(arguments.get("pid-file"), std::to_string(running.pid)));
   if (arguments.has("console-socket")) {

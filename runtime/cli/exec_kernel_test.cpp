@@ -1,10 +1,19 @@
 // compose-runtime on containers that a monitor keeps, and on its own.
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 
+#include <cstring>
+#include <thread>
+
+#include "base/strings.hpp"
 #include "runtime/testing/bench_container.hpp"
 #include "sys/file.hpp"
+#include "sys/message.hpp"
 #include "sys/process.hpp"
 #include "sys/program.hpp"
 
@@ -20,6 +29,7 @@ class RuntimeProgram : public Bench {
     std::string output;
   };
   std::string root() const { return folder / "run"; }
+  void write_config() { ASSERT_TRUE(sys::write_file_atomic(folder / "bundle/config.json", spec::to_json(spec)).ok()); }
 
   /// Runs compose-runtime with both streams in one file.
   Result runtime(std::vector<std::string> words) {
@@ -95,7 +105,7 @@ TEST_F(RuntimeProgram, TellsWhyItCannotExec) {
 TEST_F(RuntimeProgram, GoesThroughAWholeLifeByItself) {
   spec.process->args = {"/bin/sleep", "1000"};
   spec.linux_.cgroups_path += "-own";
-  ASSERT_TRUE(sys::write_file_atomic(folder / "bundle/config.json", spec::to_json(spec)).ok());
+  write_config();
   auto result = runtime({"create", "--bundle", folder / "bundle", "--pid-file", folder / "pid", "own"});
   ASSERT_EQ(result.status, 0) << result.output;
   EXPECT_THAT(runtime({"state", "own"}).output, HasSubstr("\"status\": \"created\""));
@@ -115,9 +125,110 @@ TEST_F(RuntimeProgram, GoesThroughAWholeLifeByItself) {
   EXPECT_NE(runtime({"state", "own"}).status, 0);
 }
 
+TEST_F(RuntimeProgram, CreatesWhatHasNoProcessButDoesNotStartIt) {
+  spec.process.reset();
+  write_config();
+  ASSERT_EQ(runtime({"create", "--bundle", folder / "bundle", "own"}).output, "");
+  EXPECT_THAT(runtime({"start", "own"}).output, HasSubstr("process: missing in config.json"));
+  EXPECT_EQ(runtime({"delete", "--force", "own"}).status, 0);
+}
+
+TEST_F(RuntimeProgram, RunsTheHooksAfterOneThatFails) {
+  spec.process->args = {"/bin/true"};
+  const auto hook = [&](const char* script) { return spec::Hook{"/bin/sh", {"sh", "-c", script}, {}, {}}; };
+  const std::string note = "cat >> " + (folder / "states") + "; echo >> " + (folder / "states");
+  spec.hooks.prestart = {hook(note.c_str())};
+  spec.hooks.poststart = {hook("exit 3"), hook(note.c_str())};
+  spec.hooks.poststop = {hook("exit 4"), hook(note.c_str())};
+  write_config();
+  const auto result = runtime({"run", "--bundle", folder / "bundle", "own"});
+  EXPECT_EQ(result.status, 0);
+  EXPECT_EQ(result.output,
+            "warning: hooks.poststart[0]: /bin/sh ended with exit status 3\n"
+            "warning: hooks.poststop[0]: /bin/sh ended with exit status 4\n");
+  std::string seen;
+  for (const auto& line : split(sys::read_file(folder / "states").value_or(""), '\n')) {
+    const auto at = line.find(R"("status":")");
+    if (at != std::string::npos) seen += line.substr(at + 10, line.find('"', at + 10) - at - 10) + " ";
+  }
+  EXPECT_EQ(seen, "created running stopped ");
+}
+
+TEST_F(RuntimeProgram, SharesTheMountsOfOthersWithoutChangingThem) {
+  std::erase_if(spec.linux_.namespaces, [](const auto& entry) { return entry.type == "mount"; });
+  spec.linux_.masked_paths.clear();
+  spec.linux_.readonly_paths.clear();
+  spec.process->args = {"/bin/sleep", "1000"};
+  write_config();
+  const std::string before = sys::read_file("/proc/self/mountinfo").value_or("");
+  ASSERT_EQ(runtime({"run", "--detach", "--bundle", folder / "bundle", "own"}).output, "");
+  const auto inside = runtime({"exec", "own", "sh", "-c", "ls -d /bin /usr; ls /proc"});
+  EXPECT_THAT(inside.output, HasSubstr("/usr: No such file")) << "the root of an exec is the container's, too";
+  EXPECT_EQ(runtime({"delete", "--force", "own"}).status, 0);
+  EXPECT_EQ(sys::read_file("/proc/self/mountinfo").value_or(""), before);
+}
+
+/// Takes one descriptor from the listener's socket and answers its first notification with `error`.
+struct Agent {
+  explicit Agent(const std::string& path, int error) {
+    auto listener = sys::listen_unix(path, SOCK_STREAM);
+    EXPECT_TRUE(listener.ok());
+    thread = std::thread{[this, error, socket = std::move(*listener)] { serve(socket.get(), error); }};
+  }
+  ~Agent() { wait(); }
+  void wait() {
+    if (thread.joinable()) thread.join();
+  }
+  void serve(int socket, int error) {
+    const UniqueFd peer{::accept4(socket, nullptr, nullptr, SOCK_CLOEXEC)};
+    auto message = sys::receive_message(peer.get(), 65536);
+    if (!message || message->fds.size() != 1) return;
+    state = message->data;
+    seccomp_notif asked{};
+    if (::ioctl(message->fds[0].get(), SECCOMP_IOCTL_NOTIF_RECV, &asked) != 0) return;
+    call = asked.data.nr;
+    seccomp_notif_resp answer{asked.id, 0, -error, 0};
+    ::ioctl(message->fds[0].get(), SECCOMP_IOCTL_NOTIF_SEND, &answer);
+  }
+  std::string state;
+  int call = -1;
+  std::thread thread;
+};
+
+TEST_F(RuntimeProgram, HandsTheFilterToItsListener) {
+  spec.linux_.seccomp.emplace().default_action = "SCMP_ACT_ALLOW";
+  spec.linux_.seccomp->listener_path = folder / "agent.sock";
+  spec.linux_.seccomp->listener_metadata = "mine";
+  spec.linux_.seccomp->syscalls = {{{"mkdir", "mkdirat"}, "SCMP_ACT_NOTIFY", {}, {}}};
+  spec.process->args = {"/bin/sh", "-c", "mkdir /x; exec sleep 1000"};
+  write_config();
+  const auto expect_answered = [](const Agent& agent, const char* status) {
+    EXPECT_TRUE(agent.call == SYS_mkdir || agent.call == SYS_mkdirat) << agent.call;
+    EXPECT_THAT(agent.state, HasSubstr(R"("fds":["seccompFd"])"));
+    EXPECT_THAT(agent.state, HasSubstr(R"("metadata":"mine")"));
+    EXPECT_THAT(agent.state, HasSubstr(fmt::format(R"("status":"{}")", status)));
+  };
+  ASSERT_EQ(runtime({"create", "--bundle", folder / "bundle", "own"}).output, "");
+  {
+    Agent agent{folder / "agent.sock", EXDEV};
+    EXPECT_EQ(runtime({"start", "own"}).output, "");
+    agent.wait();
+    expect_answered(agent, "created");
+  }
+  (void)::unlink((folder / "agent.sock").c_str());
+  {
+    Agent agent{folder / "agent.sock", EDOM};
+    const auto result = runtime({"exec", "own", "mkdir", "/y"});
+    agent.wait();
+    EXPECT_THAT(result.output, HasSubstr(::strerror(EDOM)));
+    expect_answered(agent, "running");
+  }
+  EXPECT_EQ(runtime({"delete", "--force", "own"}).status, 0);
+}
+
 TEST_F(RuntimeProgram, RunsInTheForeground) {
   spec.process->args = {"/bin/sh", "-c", "echo out; exit 3"};
-  ASSERT_TRUE(sys::write_file_atomic(folder / "bundle/config.json", spec::to_json(spec)).ok());
+  write_config();
   const auto result = runtime({"run", "--bundle", folder / "bundle", "own"});
   EXPECT_EQ(result.status, 3);
   EXPECT_EQ(result.output, "out\n");
@@ -130,7 +241,7 @@ TEST_F(RuntimeProgram, TakesItsOverlayFromTheAnnotation) {
   spec.annotations[spec::kOverlayAnnotation] = R"({"lower":[")" + (folder / "bundle/rootfs") + R"("],"upper":")" +
                                                (folder / "upper") + R"(","work":")" + (folder / "work") + R"("})";
   spec.process->args = {"/bin/sh", "-c", "echo built > /result"};
-  ASSERT_TRUE(sys::write_file_atomic(folder / "bundle/config.json", spec::to_json(spec)).ok());
+  write_config();
   const auto result = runtime({"run", "--bundle", folder / "bundle", "build"});
   EXPECT_EQ(result.status, 0) << result.output;
   EXPECT_EQ(sys::read_file(folder / "upper/result").value_or(""), "built\n");
@@ -138,7 +249,7 @@ TEST_F(RuntimeProgram, TakesItsOverlayFromTheAnnotation) {
 
 TEST_F(RuntimeProgram, WritesErrorsWhereClientsLookForThem) {
   spec.process->args = {"nosuch"};
-  ASSERT_TRUE(sys::write_file_atomic(folder / "bundle/config.json", spec::to_json(spec)).ok());
+  write_config();
   EXPECT_EQ(runtime({"--log", folder / "log.json", "--log-format", "json", "run", "--bundle", folder / "bundle", "own"})
                 .status,
             127);

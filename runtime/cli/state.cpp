@@ -180,15 +180,7 @@ Result<int> remove(const Globals& globals, Words words) {
     }
   }
   TRY(container->remove());
-  if (plan) {
-    const std::string json = launch::state_json(*plan, "stopped", 0);
-    for (const auto& hook : plan->poststop) {
-      // runtime.md, "Delete": a hook that fails is a warning, and the others still run.
-      if (auto done = launch::run_hooks({hook}, json, "poststop"); !done) {
-        std::fprintf(stderr, "warning: %s\n", done.error().message().c_str());
-      }
-    }
-  }
+  if (plan) launch::run_all_hooks(plan->poststop, launch::state_json(*plan, "stopped", 0), "poststop");
   return 0;
 }
 

@@ -13,6 +13,7 @@
 #include <array>
 
 #include "runtime/launch/become.hpp"
+#include "runtime/launch/hooks.hpp"
 #include "runtime/launch/sync.hpp"
 #include "runtime/rootfs/mounts.hpp"
 #include "sys/file.hpp"
@@ -56,6 +57,7 @@ struct Join {
   std::vector<int> task_files;
   int sync = -1;
   int label = -1;
+  int root = -1;  ///< of a container that shares its mount namespace: its root is a chroot(2)
 };
 
 Failure failure_of(const Error& error) { return {error.message(), error.sys_errno(), 125}; }
@@ -79,6 +81,7 @@ Result<void> enter(const launch::ProcessPlan& process, const ExecOptions& option
   std::vector<int> keep = join.task_files;
   keep.push_back(join.container);
   keep.push_back(join.sync);
+  if (join.root >= 0) keep.push_back(join.root);
   launch::close_other_fds(3 + options.preserve_fds, keep);
   for (const int file : join.task_files) {
     if (::write(file, "0", 1) != 1) return os_error("enter the control group");
@@ -94,6 +97,10 @@ Result<void> enter(const launch::ProcessPlan& process, const ExecOptions& option
   if (::setns(join.container, static_cast<int>(join.namespaces)) != 0)
     return os_error("join the container's namespaces");
   ::close(join.container);
+  if (join.root >= 0) {
+    if (::fchdir(join.root) != 0 || ::chroot(".") != 0) return os_error("enter the container's root");
+    ::close(join.root);
+  }
   if ((join.namespaces & CLONE_NEWUSER) != 0 && (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0)) {
     return os_error("become root of the user namespace");
   }
@@ -146,6 +153,12 @@ Result<ExecProcess> exec_in(const Container& container, const launch::ProcessPla
     TRY_ASSIGN(task_files, group->task_files());
     for (const auto& file : task_files) join.task_files.push_back(file.get());
   }
+  UniqueFd root;
+  if (options.shared_mounts) {
+    root.reset(::open(fmt::format("/proc/{}/root", container.pid()).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!root.valid() || !container.alive()) return os_error("open the container's root");
+    join.root = root.get();
+  }
   TRY_ASSIGN(auto pair, sys::seqpacket_pair());
   join.sync = pair.second.get();
   join.namespaces = differing & ~std::uint64_t{CLONE_NEWPID};
@@ -159,7 +172,7 @@ Result<ExecProcess> exec_in(const Container& container, const launch::ProcessPla
   return result;
 }
 
-Result<ExecProcess::Outcome> ExecProcess::wait_started() {
+Result<ExecProcess::Outcome> ExecProcess::wait_started(const launch::LaunchPlan& container) {
   Outcome outcome;
   bool about_to_exec = false;
   for (;;) {
@@ -167,6 +180,10 @@ Result<ExecProcess::Outcome> ExecProcess::wait_started() {
     if (message.data.empty()) break;
     if (message.data[0] == sync::kExec) about_to_exec = true;
     if (message.data[0] == sync::kTerminal && message.fds.size() == 1) outcome.terminal = std::move(message.fds[0]);
+    if (message.data[0] == sync::kListener && message.fds.size() == 1) {
+      const std::string state = launch::state_json(container, "running", pid);
+      TRY(sync::send_listener(container.process, message.fds[0].get(), pid, state));
+    }
     if (message.data[0] == sync::kFailed) {
       outcome.failure = sync::decode_failure(message.data);
       return outcome;

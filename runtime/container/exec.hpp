@@ -12,8 +12,9 @@ namespace compose::runtime::container {
 struct ExecOptions {
   launch::Stdio stdio;
   int preserve_fds = 0;
-  bool die_with_us = true;  ///< the process is killed when this one ends (not for --detach)
-  std::string cgroup;       ///< a group below the container's, "" = the container's own
+  bool die_with_us = true;     ///< the process is killed when this one ends (not for --detach)
+  bool shared_mounts = false;  ///< the container has no mount namespace of its own (LaunchPlan::shared_mounts)
+  std::string cgroup;          ///< a group below the container's, "" = the container's own
 };
 
 /// A process on its way into the container.
@@ -25,8 +26,9 @@ struct ExecProcess {
     UniqueFd terminal;                       ///< the master, if the process has one
     std::optional<launch::Failure> failure;  ///< it could not be run
   };
-  /// Waits until its program runs or has failed to.
-  Result<Outcome> wait_started();
+  /// Waits until its program runs or has failed to. `container` is the container's plan: if its filter has a listener,
+  /// that gets this process's descriptor too.
+  Result<Outcome> wait_started(const launch::LaunchPlan& container);
 };
 
 /// Joins the container's namespaces and control groups and becomes the process. The caller is single-threaded; its own

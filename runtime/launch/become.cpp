@@ -306,9 +306,10 @@ Failure become(const ProcessPlan& plan, const BecomeHooks& hooks) {
   if (plan.set_personality && ::personality(plan.personality) == -1) return {"linux.personality", errno, 125};
   join_keyring(hooks);
   give_stdio(plan, *who);
-  if (auto done = enter_directory(plan.cwd); !done) return to_failure(done.error(), 126);
+  if (auto done = enter_directory(plan.args.empty() ? "/" : plan.cwd); !done) return to_failure(done.error(), 126);
   int exit_code = 127;
-  auto program = find_program(plan, env, exit_code);
+  Result<std::string> program = std::string{};
+  if (!plan.args.empty()) program = find_program(plan, env, exit_code);
   if (!program) return to_failure(program.error(), exit_code);
   if (hooks.before_drop) {
     if (auto done = hooks.before_drop(); !done) return to_failure(done.error());

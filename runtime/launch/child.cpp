@@ -56,6 +56,7 @@ class Child {
   Result<void> prepare();
   Result<void> settle_descriptors();
   Result<void> join_namespaces();
+  Result<void> enter_shared_mounts();
   Result<void> wait_for_go();
   Result<void> own_time();
   Result<void> write_process_files();
@@ -114,6 +115,8 @@ Result<void> Child::prepare() {
 Result<void> Child::join_namespaces() {
   bool user_joined = false;
   for (const auto& entry : setup_.paths) {
+    // Last of all: until then /proc is the host's.
+    if (entry.flag == CLONE_NEWNS) continue;
     const UniqueFd fd{::open(entry.path.c_str(), O_RDONLY | O_CLOEXEC)};
     if (!fd.valid()) return os_error("join namespace {}", entry.path);
     if (::setns(fd.get(), static_cast<int>(entry.flag)) != 0) return os_error("join namespace {}", entry.path);
@@ -180,6 +183,7 @@ Result<void> Child::write_process_files() {
 }
 
 Result<void> Child::build_root() {
+  if (plan_.shared_mounts) return {};
   TRY_ASSIGN(root_, rootfs::mount_root(plan_));
   rootfs::StepRunner runner{plan_, root_.get()};
   for (const auto& step : plan_.steps) TRY(runner.run(step));
@@ -228,9 +232,20 @@ Result<void> Child::enter_root() {
   if (!plan_.create_container.empty()) {
     TRY(run_hooks(plan_.create_container, state("creating"), "createContainer"));
   }
+  if (plan_.shared_mounts) return enter_shared_mounts();
   TRY(rootfs::pivot(root_.get(), options_.no_pivot));
   root_.reset();
   return rootfs::finish_root(plan_);
+}
+
+Result<void> Child::enter_shared_mounts() {
+  for (const auto& entry : setup_.paths) {
+    if (entry.flag != CLONE_NEWNS) continue;
+    const UniqueFd fd{::open(entry.path.c_str(), O_RDONLY | O_CLOEXEC)};
+    if (!fd.valid() || ::setns(fd.get(), CLONE_NEWNS) != 0) return os_error("join namespace {}", entry.path);
+  }
+  if (::chroot(plan_.root.c_str()) != 0 || ::chdir("/") != 0) return os_error("root.path: enter {}", plan_.root);
+  return {};
 }
 
 /// Where `create` ends and waits for `start`.
@@ -249,6 +264,7 @@ Result<void> Child::before_drop() {
     if (::dup3(starter, sync_, O_CLOEXEC) < 0) return os_error("wait for start");
     ::close(starter);
   }
+  if (plan_.process.args.empty()) return make_error(Errc::invalid, "process: missing in config.json");
   if (!plan_.start_container.empty()) TRY(run_hooks(plan_.start_container, state("created"), "startContainer"));
   return {};
 }

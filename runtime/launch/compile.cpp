@@ -88,7 +88,7 @@ Result<void> compile_all_hooks(const spec::Hooks& hooks, LaunchPlan& plan) {
   return {};
 }
 
-Result<void> compile_root(const CompileRequest& request, LaunchPlan& plan) {
+Result<void> compile_root(const CompileRequest& request, const HostFacts& facts, LaunchPlan& plan) {
   const spec::Spec& spec = request.spec;
   if (spec.root.path.empty()) return make_error(Errc::invalid, "root.path: missing");
   plan.root = spec.root.path.starts_with('/') ? spec.root.path : request.bundle + "/" + spec.root.path;
@@ -116,7 +116,8 @@ Result<void> compile_root(const CompileRequest& request, LaunchPlan& plan) {
       return make_error(Errc::invalid, "linux.rootfsPropagation: unknown \"{}\"", spec.linux_.rootfs_propagation);
     }
   }
-  plan.mount_label = spec.linux_.mount_label;
+  // Without SELinux file systems do not know the option, and there is nothing to label.
+  if (facts.selinux) plan.mount_label = spec.linux_.mount_label;
   return {};
 }
 
@@ -223,13 +224,15 @@ Result<LaunchPlan> compile(const CompileRequest& original, const HostFacts& fact
   LaunchPlan plan;
   plan.container_id = request.container_id;
   plan.bundle = request.bundle;
-  if (!spec.process) return make_error(Errc::invalid, "process: missing");
-  TRY_ASSIGN(plan.process, compile_process(*spec.process, facts));
+  // Only start needs it (config.md, "Process").
+  if (spec.process) {
+    TRY_ASSIGN(plan.process, compile_process(*spec.process, facts));
+  }
   if (const auto user = spec.annotations.find(spec::kUserAnnotation);
       user != spec.annotations.end() && plan.process.user.empty()) {
     plan.process.user = user->second;
   }
-  TRY(compile_root(request, plan));
+  TRY(compile_root(request, facts, plan));
   TRY(compile_namespaces(spec.linux_, plan));
   TRY(compile_rootfs(request, plan));
   TRY(compile_sysctls(spec, plan));

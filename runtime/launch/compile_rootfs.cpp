@@ -149,6 +149,21 @@ void add_path_steps(LaunchPlan& plan, const std::vector<std::string>& paths, Kin
   }
 }
 
+/// What a container in the mount namespace of others cannot have: without mounts of its own nothing can be hidden.
+Result<void> check_shared_mounts(const CompileRequest& request, const LaunchPlan& plan) {
+  const spec::Linux& config = request.spec.linux_;
+  const char* member = plan.overlay                         ? "an overlay root"
+                       : plan.readonly_root                 ? "root.readonly"
+                       : !config.masked_paths.empty()       ? "linux.maskedPaths"
+                       : !config.readonly_paths.empty()     ? "linux.readonlyPaths"
+                       : !config.rootfs_propagation.empty() ? "linux.rootfsPropagation"
+                       : plan.process.terminal              ? "process.terminal"
+                       : request.init || request.resolver   ? "init"
+                                                            : nullptr;
+  if (member == nullptr) return {};
+  return make_error(Errc::unsupported, "linux.namespaces: {} needs a mount namespace of the container's own", member);
+}
+
 }  // namespace
 
 std::string clean_path(std::string_view path) {
@@ -166,11 +181,8 @@ std::string clean_path(std::string_view path) {
 
 Result<void> compile_rootfs(const CompileRequest& request, LaunchPlan& plan) {
   const spec::Spec& spec = request.spec;
-  // Masks live in the container's own mount namespace; without one they would hide the host's files.
-  const bool own_mounts = (plan.create_namespaces & CLONE_NEWNS) != 0;
-  if (!own_mounts) {
-    return make_error(Errc::unsupported, "linux.namespaces: a container needs a mount namespace of its own");
-  }
+  plan.shared_mounts = (plan.create_namespaces & CLONE_NEWNS) == 0;
+  if (plan.shared_mounts) return check_shared_mounts(request, plan);
   bool dev_is_bound = false;
   bool has_init_bind = false;
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {

@@ -67,6 +67,18 @@ TEST(Compile, PutsTheInitInFront) {
   EXPECT_EQ(plan->process.args, (std::vector<std::string>{"/sbin/docker-init", "--", "sh"}));
 }
 
+TEST(Compile, SharesMountsOnlyWhereNothingIsHidden) {
+  auto wanted = request();
+  std::erase_if(wanted.spec.linux_.namespaces, [](const auto& entry) { return entry.type == "mount"; });
+  wanted.spec.mounts = {{"/proc", "proc", "proc", {}, {}, {}}};
+  auto plan = compile(wanted, facts());
+  ASSERT_TRUE(plan.ok()) << plan.error().message();
+  EXPECT_TRUE(plan->shared_mounts);
+  EXPECT_TRUE(plan->steps.empty()) << "a mount would be everybody's";
+  wanted.spec.linux_.masked_paths = {"/proc/kcore"};
+  EXPECT_EQ(error_of(wanted), "linux.namespaces: linux.maskedPaths needs a mount namespace of the container's own");
+}
+
 TEST(Compile, RefusesWhatCannotBeMeant) {
   auto wrong = request();
   wrong.spec.mounts = {{"/proc/sys", "tmpfs", "tmpfs", {}, {}, {}}};

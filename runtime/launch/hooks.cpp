@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <signal.h>
 
+#include <cstdio>
+
 #include "sys/file.hpp"
 #include "sys/process.hpp"
 
@@ -36,30 +38,42 @@ std::string state_json(const LaunchPlan& plan, const std::string& status, pid_t 
   return json + "}";
 }
 
-Result<void> run_hooks(const std::vector<HookPlan>& hooks, const std::string& state, const char* name) {
-  for (std::size_t i = 0; i < hooks.size(); ++i) {
-    const HookPlan& hook = hooks[i];
-    TRY_ASSIGN(const UniqueFd input, sys::memfd_from("state", state));
-    sys::SpawnOptions options;
-    options.program = hook.path;
-    options.arguments = hook.args.empty() ? std::vector<std::string>{hook.path} : hook.args;
-    options.environment = hook.env;
-    options.fds = {{input.get(), 0}, {1, 1}, {2, 2}};
-    TRY_ASSIGN(const sys::Child child, sys::spawn(options).with("hooks.{}[{}]", name, i));
-    if (hook.timeout > 0) {
-      pollfd poll{child.pidfd.get(), POLLIN, 0};
-      if (retry_eintr([&] { return ::poll(&poll, 1, hook.timeout * 1000); }) == 0) {
-        (void)sys::send_signal(child.pidfd.get(), SIGKILL);
-        (void)sys::wait_child(child.pid);
-        return make_error(Errc::timeout, "hooks.{}[{}]: {} did not end within {} s", name, i, hook.path, hook.timeout);
-      }
-    }
-    TRY_ASSIGN(const sys::ExitStatus status, sys::wait_child(child.pid));
-    if (status.code != 0) {
-      return make_error(Errc::failed, "hooks.{}[{}]: {} ended with exit status {}", name, i, hook.path, status.code);
+namespace {
+
+Result<void> run_hook(const HookPlan& hook, const std::string& state) {
+  TRY_ASSIGN(const UniqueFd input, sys::memfd_from("state", state));
+  sys::SpawnOptions options;
+  options.program = hook.path;
+  options.arguments = hook.args.empty() ? std::vector<std::string>{hook.path} : hook.args;
+  options.environment = hook.env;
+  options.fds = {{input.get(), 0}, {1, 1}, {2, 2}};
+  TRY_ASSIGN(const sys::Child child, sys::spawn(options));
+  if (hook.timeout > 0) {
+    pollfd poll{child.pidfd.get(), POLLIN, 0};
+    if (retry_eintr([&] { return ::poll(&poll, 1, hook.timeout * 1000); }) == 0) {
+      (void)sys::send_signal(child.pidfd.get(), SIGKILL);
+      (void)sys::wait_child(child.pid);
+      return make_error(Errc::timeout, "{} did not end within {} s", hook.path, hook.timeout);
     }
   }
+  TRY_ASSIGN(const sys::ExitStatus status, sys::wait_child(child.pid));
+  if (status.code != 0) return make_error(Errc::failed, "{} ended with exit status {}", hook.path, status.code);
   return {};
+}
+
+}  // namespace
+
+Result<void> run_hooks(const std::vector<HookPlan>& hooks, const std::string& state, const char* name) {
+  for (std::size_t i = 0; i < hooks.size(); ++i) TRY(run_hook(hooks[i], state).with("hooks.{}[{}]", name, i));
+  return {};
+}
+
+void run_all_hooks(const std::vector<HookPlan>& hooks, const std::string& state, const char* name) {
+  for (std::size_t i = 0; i < hooks.size(); ++i) {
+    if (auto done = run_hook(hooks[i], state); !done) {
+      std::fprintf(stderr, "warning: hooks.%s[%zu]: %s\n", name, i, done.error().message().c_str());
+    }
+  }
 }
 
 }  // namespace compose::runtime::launch

@@ -18,5 +18,8 @@ std::string state_json(const LaunchPlan& plan, const std::string& status, pid_t 
 
 /// Runs the hooks one after the other; the first that fails or takes too long ends it. `name` is for the error.
 Result<void> run_hooks(const std::vector<HookPlan>& hooks, const std::string& state, const char* name);
+/// The same for poststart and poststop: all of them run, and what fails is a warning on standard error (runtime.md,
+/// "Lifecycle").
+void run_all_hooks(const std::vector<HookPlan>& hooks, const std::string& state, const char* name);
 
 }  // namespace compose::runtime::launch

@@ -84,6 +84,6 @@ class Launch {
 
 /// The other end of Options::start_listener: lets a created container run. A failure to exec is the error (Failure in
 /// words); `exit_code` then gets the code.
-Result<void> start_created(const std::string& start_socket, int& exit_code);
+Result<void> start_created(const LaunchPlan& plan, pid_t pid, const std::string& start_socket, int& exit_code);
 
 }  // namespace compose::runtime::launch

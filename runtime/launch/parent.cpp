@@ -116,16 +116,6 @@ Result<void> tell_child(int socket, std::string_view text) {
   return {};
 }
 
-Result<void> send_listener(const LaunchPlan& plan, const UniqueFd& listener, pid_t pid) {
-  TRY_ASSIGN(const UniqueFd socket,
-             sys::connect_unix(plan.process.seccomp_listener, SOCK_STREAM).with("linux.seccomp.listenerPath"));
-  const std::string state =
-      fmt::format(R"({{"ociVersion":"1.2.0","fds":["seccompFd"],"pid":{},"metadata":{},"state":{}}})", pid,
-                  json_string(plan.process.seccomp_metadata), state_json(plan, "creating", pid));
-  const std::array<int, 1> fds{listener.get()};
-  return sys::send_message(socket.get(), state, fds);
-}
-
 }  // namespace
 
 Launch::Launch(std::unique_ptr<State> state) : state_{std::move(state)} {}
@@ -212,15 +202,15 @@ Result<std::optional<Notice>> Launch::receive(bool wait) {
         s.open_ports();
         continue;
       case sync::kHooks: {
-        const std::string json = state_json(*s.plan, "creating", s.pid);
-        TRY(run_hooks(s.plan->prestart, json, "prestart"));
-        TRY(run_hooks(s.plan->create_runtime, json, "createRuntime"));
+        // The deprecated prestart hooks saw a created container in the version that defined them, and crun's still do.
+        TRY(run_hooks(s.plan->prestart, state_json(*s.plan, "created", s.pid), "prestart"));
+        TRY(run_hooks(s.plan->create_runtime, state_json(*s.plan, "creating", s.pid), "createRuntime"));
         TRY(tell_child(s.sync.get(), std::string(1, sync::kContinue)));
         continue;
       }
       case sync::kListener:
         if (message.fds.size() != 1) break;
-        TRY(send_listener(*s.plan, message.fds[0], s.pid));
+        TRY(sync::send_listener(s.plan->process, message.fds[0].get(), s.pid, state_json(*s.plan, "creating", s.pid)));
         continue;
       default:
         break;

@@ -93,7 +93,7 @@ struct CapabilityMasks {
 
 /// What the process is when it starts; `exec` into a running container uses the same.
 struct ProcessPlan {
-  std::vector<std::string> args, env;
+  std::vector<std::string> args, env;  ///< no args: the configuration has no process; it can be created, not started
   std::string cwd;
   bool terminal = false;
   std::uint16_t rows = 0, columns = 0;
@@ -126,6 +126,9 @@ struct LaunchPlan {
   std::string container_id, bundle;
   std::uint64_t create_namespaces = 0;  ///< CLONE_NEW*
   std::vector<NamespacePath> join_namespaces;
+  /// No mount namespace of its own: nothing is mounted then, and the root is entered by chroot(2), since mounts and
+  /// pivot_root(2) would change the namespace of others.
+  bool shared_mounts = false;
   std::vector<spec::IdMapping> uid_mappings, gid_mappings;
   std::string time_offsets;  ///< as /proc/PID/timens_offsets takes it
   bool use_cgroup = true;

@@ -192,6 +192,7 @@ void fields(A& a, T& v) {
   a("cgroup", v.cgroup);
   a("root", v.root);
   a("overlay", v.overlay);
+  a("shared_mounts", v.shared_mounts);
   a("readonly_root", v.readonly_root);
   a("root_propagation", v.root_propagation);
   a("mount_label", v.mount_label);

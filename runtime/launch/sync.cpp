@@ -2,7 +2,10 @@
 
 #include <sys/socket.h>
 
+#include <array>
+
 #include "runtime/launch/codec.hpp"
+#include "runtime/launch/hooks.hpp"
 
 namespace compose::runtime::launch {
 namespace {
@@ -20,6 +23,16 @@ Result<sys::Message> receive(int socket, std::size_t limit) {
   auto message = sys::receive_message(socket, limit);
   if (!message && message.error().sys_errno() == ECONNRESET) return sys::receive_message(socket, limit);
   return message;
+}
+
+Result<void> send_listener(const ProcessPlan& process, int listener, pid_t pid, const std::string& state) {
+  TRY_ASSIGN(const UniqueFd socket,
+             sys::connect_unix(process.seccomp_listener, SOCK_STREAM).with("linux.seccomp.listenerPath"));
+  const std::string text =
+      fmt::format(R"({{"ociVersion":"1.2.0","fds":["seccompFd"],"pid":{},"metadata":{},"state":{}}})", pid,
+                  json_string(process.seccomp_metadata), state);
+  const std::array<int, 1> fds{listener};
+  return sys::send_message(socket.get(), text, fds);
 }
 
 std::string encode(const Failure& original) {
@@ -40,13 +53,16 @@ Failure decode_failure(std::string_view message) {
 
 }  // namespace sync
 
-Result<void> start_created(const std::string& start_socket, int& exit_code) {
+Result<void> start_created(const LaunchPlan& plan, pid_t pid, const std::string& start_socket, int& exit_code) {
   TRY_ASSIGN(const UniqueFd socket, sys::connect_unix(start_socket, SOCK_SEQPACKET));
   bool about_to_exec = false;
   for (;;) {
     TRY_ASSIGN(const sys::Message message, sync::receive(socket.get()));
     if (message.data.empty()) break;
     if (message.data[0] == sync::kExec) about_to_exec = true;
+    if (message.data[0] == sync::kListener && message.fds.size() == 1) {
+      TRY(sync::send_listener(plan.process, message.fds[0].get(), pid, state_json(plan, "created", pid)));
+    }
     if (message.data[0] == sync::kFailed) {
       const Failure failure = sync::decode_failure(message.data);
       exit_code = failure.exit_code;

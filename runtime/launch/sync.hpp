@@ -24,6 +24,10 @@ inline constexpr char kFailed = 'F';    ///< child: Failure
 /// once, ahead of what the peer had still sent.
 Result<sys::Message> receive(int socket, std::size_t limit = 16384);
 
+/// Hands the notification descriptor of a filter to the program behind linux.seccomp.listenerPath, with the
+/// specification's container process state (config-linux.md, "Container Process State").
+Result<void> send_listener(const ProcessPlan& process, int listener, pid_t pid, const std::string& state);
+
 std::string encode(const Failure& failure);
 Failure decode_failure(std::string_view message);
 
