@@ -226,6 +226,33 @@ Result<void> NetworkFiles::save_ports(const std::vector<Publication>& ports) con
   return sys::write_file_atomic(ports_path(), file.dump() + "\n", kPrivate);
 }
 
+Result<std::vector<Spread>> NetworkFiles::load_spreads() const {
+  return load_file<std::vector<Spread>>(spreads_path(), {}, [](const json& value) {
+    std::vector<Spread> spreads;
+    if (value.at("boot_id") != sys::boot_id()) return spreads;
+    for (const json& one : value.at("spreads"))
+      spreads.push_back({one.at("owner"), one.at("network"), one.at("bridge"), one.at("address4"), one.at("address6"),
+                         one.at("targets4").get<std::vector<std::string>>(),
+                         one.at("targets6").get<std::vector<std::string>>()});
+    return spreads;
+  });
+}
+
+Result<void> NetworkFiles::save_spreads(const std::vector<Spread>& spreads) const {
+  if (spreads.empty()) return sys::remove_tree(spreads_path());
+  json list = json::array();
+  for (const Spread& one : spreads)
+    list.push_back({{"owner", one.owner},
+                    {"network", one.network},
+                    {"bridge", one.bridge},
+                    {"address4", one.address4},
+                    {"address6", one.address6},
+                    {"targets4", one.targets4},
+                    {"targets6", one.targets6}});
+  const json file{{"schema", kSchema}, {"boot_id", sys::boot_id()}, {"spreads", list}};
+  return sys::write_file_atomic(spreads_path(), file.dump() + "\n", kPrivate);
+}
+
 Result<std::map<std::string, std::string>> NetworkFiles::load_sysctls() const {
   using Settings = std::map<std::string, std::string>;
   return load_file<Settings>(sysctls_path(), {}, [](const json& value) {

@@ -2,6 +2,7 @@
 // The files that remember networks, leases and ports (JSON, one schema number each).
 //   <root>/networks/NAME.json    the network           <root>/networks/NAME.leases  who has which address
 //   <root>/ports.json            published ports        <run>/network.json           settings of the host we changed
+//   <root>/virtual.json          services' virtual addresses
 // The directory <root>/networks is locked (flock(2)) during every change.
 #include <map>
 #include <optional>
@@ -35,6 +36,10 @@ class NetworkFiles {
   Result<std::vector<Publication>> load_ports() const;
   Result<void> save_ports(const std::vector<Publication>& ports) const;
 
+  /// Virtual addresses set up since this boot.
+  Result<std::vector<Spread>> load_spreads() const;
+  Result<void> save_spreads(const std::vector<Spread>& spreads) const;
+
   /// Former values of settings below /proc/sys/net that we changed since this boot.
   Result<std::map<std::string, std::string>> load_sysctls() const;
   Result<void> save_sysctls(const std::map<std::string, std::string>& sysctls) const;
@@ -43,6 +48,7 @@ class NetworkFiles {
   std::string network_path(const std::string& name) const;
   std::string leases_path(const std::string& name) const;
   std::string ports_path() const { return state_root_ + "/ports.json"; }
+  std::string spreads_path() const { return state_root_ + "/virtual.json"; }
   std::string sysctls_path() const { return run_root_ + "/network.json"; }
   std::string state_root_, run_root_;
 };

@@ -12,7 +12,9 @@
 #include "net/ipam/ipam.hpp"
 #include "net/network_files.hpp"
 #include "net/network_plan.hpp"
+#include "net/networks_impl.hpp"
 #include "net/ports/claims.hpp"
+#include "net/ports/conntrack.hpp"
 #include "sys/file.hpp"
 
 namespace compose::net {
@@ -21,32 +23,6 @@ namespace {
 
 using firewall::Entry;
 
-bool is_bridge(const Network& network) { return network.spec.driver.empty() || network.spec.driver == "bridge"; }
-
-bool has_ipv6(const Network& network) {
-  return std::any_of(network.subnets.begin(), network.subnets.end(),
-                     [](const Subnet& subnet) { return subnet.cidr.find(':') != std::string::npos; });
-}
-
-BridgeSpec bridge_spec(const Network& network) {
-  BridgeSpec spec;
-  spec.name = network.bridge;
-  spec.mtu = network.mtu;
-  spec.ipv6 = has_ipv6(network);
-  spec.mac = "02:42:" + network.id.substr(0, 2) + ":" + network.id.substr(2, 2) + ":" + network.id.substr(4, 2) + ":" +
-             network.id.substr(6, 2);
-  for (const Subnet& subnet : network.subnets) {
-    const auto prefix = Prefix::parse(subnet.cidr);
-    const auto gateway = IpAddress::parse(subnet.gateway);
-    if (prefix.ok() && gateway.ok()) spec.addresses.push_back({*gateway, prefix->length});
-  }
-  return spec;
-}
-
-void append(std::vector<Entry>& list, std::vector<Entry> more) {
-  list.insert(list.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
-}
-
 bool same_port(const Publication& a, const Publication& b) {
   return a.container_id == b.container_id && a.host_ip == b.host_ip && a.host_port == b.host_port &&
          a.protocol == b.protocol && a.container_ip == b.container_ip && a.container_ip6 == b.container_ip6 &&
@@ -54,68 +30,6 @@ bool same_port(const Publication& a, const Publication& b) {
 }
 
 }  // namespace
-
-struct Networks::Impl {
-  NetworkFiles files;
-  firewall::Firewall rules;
-  /// Sockets that keep claimed ports ours, by container.
-  std::map<std::string, std::vector<ports::Hold>> holds;
-
-  Impl(std::string state_root, std::string run_root)
-      : files{state_root, std::move(run_root)}, rules{firewall::table_name(state_root)} {}
-
-  Result<std::vector<Network>> load_all() const {
-    TRY_ASSIGN(const std::vector<std::string> names, files.names());
-    std::vector<Network> networks;
-    for (const std::string& name : names) {
-      TRY_ASSIGN(std::optional<Network> network, files.load(name));
-      if (network) networks.push_back(std::move(*network));
-    }
-    return networks;
-  }
-
-  /// All elements our table should have.
-  Result<std::vector<Entry>> all_entries() const {
-    std::vector<Entry> entries;
-    TRY_ASSIGN(const std::vector<Network> networks, load_all());
-    for (const Network& network : networks)
-      if (is_bridge(network)) append(entries, firewall::network_entries(network));
-    TRY_ASSIGN(const std::vector<Publication> claims, files.load_ports());
-    for (const Publication& claim : claims) {
-      TRY_ASSIGN(const firewall::Port port, firewall::read_port(claim));
-      append(entries, firewall::port_entries(port));
-    }
-    return entries;
-  }
-
-  /// Brings a change into the kernel; `files` must not hold it yet. A table that is missing or has lost an element
-  /// (somebody flushed the ruleset) is rebuilt from the files, plus and minus the change.
-  Result<void> change_rules(const std::vector<Entry>& added, const std::vector<Entry>& removed) const {
-    TRY_ASSIGN(const bool present, rules.present());
-    if (present) {
-      auto outcome = rules.change(added, removed);
-      if (outcome.ok() || outcome.error().sys_errno() != ENOENT) return outcome;
-    }
-    TRY_ASSIGN(std::vector<Entry> entries, all_entries());
-    const auto text_of = [](const std::vector<Entry>& list) {
-      std::set<std::string> texts;
-      for (const Entry& entry : list) texts.insert(firewall::to_text(entry));
-      return texts;
-    };
-    const std::set<std::string> gone = text_of(removed);
-    std::erase_if(entries, [&](const Entry& entry) { return gone.contains(firewall::to_text(entry)); });
-    append(entries, added);
-    return rules.rebuild(entries);
-  }
-
-  Result<void> bring_up(const Network& network) const {
-    if (!is_bridge(network)) return {};
-    TRY(ensure_bridge(bridge_spec(network)));
-    TRY(enable_forwarding(files, has_ipv6(network)));
-    TRY(change_rules(firewall::network_entries(network), {}));
-    return rules.pass_foreign_chains(network.bridge, has_ipv6(network));
-  }
-};
 
 Networks::Networks(std::string state_root, std::string run_root)
     : impl_{std::make_unique<Impl>(std::move(state_root), std::move(run_root))} {}
@@ -179,6 +93,8 @@ Result<void> Networks::remove_all(std::span<const std::string> names) {
   TRY_ASSIGN(const std::vector<Link> links, list_links());
   std::vector<std::string> gone, bridges;
   std::vector<Entry> removed;
+  TRY_ASSIGN(const firewall::InputPolicy policy, impl_->rules.input_policy());
+  TRY_ASSIGN(std::vector<Spread> spreads, impl_->files.load_spreads());
   for (const std::string& name : names) {
     TRY_ASSIGN(const std::optional<Network> network, impl_->files.load(name));
     if (!network) return make_error(Errc::not_found, "there is no network \"{}\"", name);
@@ -187,8 +103,15 @@ Result<void> Networks::remove_all(std::span<const std::string> names) {
     gone.insert(gone.end(), its_links.begin(), its_links.end());
     if (!is_bridge(*network)) continue;
     bridges.push_back(network->bridge);
-    append(removed, firewall::network_entries(*network));
+    append(removed, firewall::network_entries(*network, policy));
+    for (const Spread& spread : spreads) {
+      if (spread.network != name) continue;
+      TRY_ASSIGN(std::vector<Entry> more, firewall::spread_entries(spread));
+      append(removed, std::move(more));
+    }
   }
+  const auto spread_is_gone = [&](const Spread& spread) { return std::ranges::count(names, spread.network) > 0; };
+  if (std::erase_if(spreads, spread_is_gone) > 0) TRY(impl_->files.save_spreads(spreads));
   TRY(remove_links(gone));
   TRY(impl_->rules.leave_foreign_chains(bridges));
   for (const std::string& name : names) TRY(impl_->files.erase(name));
@@ -269,6 +192,7 @@ struct PublishPlan {
   std::vector<Publication> chosen;
   std::map<std::string, std::vector<ports::Hold>> holds;
   std::vector<Entry> added;
+  std::vector<firewall::Port> opened;
 };
 
 Error claimed_by(const firewall::Port& port, const Publication& claim) {
@@ -340,9 +264,13 @@ Result<std::vector<Publication>> Networks::publish(std::vector<Publication> publ
     publication.host_port_end = 0;
     TRY_ASSIGN(const firewall::Port final_port, firewall::read_port(publication));
     append(plan.added, firewall::port_entries(final_port));
-    if (!repeated) claims.push_back(publication);
+    if (!repeated) {
+      claims.push_back(publication);
+      plan.opened.push_back(final_port);
+    }
   }
   TRY(impl_->change_rules(plan.added, {}));
+  TRY(ports::forget_conversations(plan.opened));
   TRY(impl_->files.save_ports(claims));
   for (auto& [container, holds] : plan.holds)
     for (ports::Hold& hold : holds) impl_->holds[container].push_back(std::move(hold));
@@ -372,9 +300,11 @@ Result<void> Networks::unpublish(std::span<const std::string> container_ids) {
   TRY_ASSIGN(const sys::FileLock lock, impl_->files.lock());
   TRY_ASSIGN(std::vector<Publication> claims, impl_->files.load_ports());
   std::vector<Entry> removed;
+  std::vector<firewall::Port> closed;
   for (const Publication& claim : claims) {
     if (!gone.contains(claim.container_id)) continue;
     TRY_ASSIGN(const firewall::Port port, firewall::read_port(claim));
+    closed.push_back(port);
     append(removed, firewall::port_entries(port));
   }
   std::erase_if(claims, [&](const Publication& claim) { return gone.contains(claim.container_id); });
@@ -391,6 +321,7 @@ Result<void> Networks::unpublish(std::span<const std::string> container_ids) {
     // A table that is gone (the last network went first) has nothing to take out.
     TRY_ASSIGN(const bool present, impl_->rules.present());
     if (present) TRY(impl_->change_rules({}, removed));
+    TRY(ports::forget_conversations(closed));
     TRY(impl_->files.save_ports(claims));
   }
   for (const std::string& container : gone) impl_->holds.erase(container);

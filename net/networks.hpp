@@ -93,6 +93,16 @@ struct Publication {
   std::string bridge;  ///< of the network the address belongs to
 };
 
+/// A service's virtual address on one network, and the containers behind it (`endpoint_mode: vip`).
+struct Spread {
+  std::string owner;    ///< of the address' lease: "project/service/vip"
+  std::string network;  ///< its name
+  std::string bridge;   ///< filled in by spread()
+  std::string address4, address6;               ///< of the lease; empty: none of this family
+  std::vector<std::string> targets4, targets6;  ///< containers' addresses; empty: connections are refused
+  bool operator==(const Spread&) const = default;
+};
+
 class Networks {
  public:
   /// Makes no change until asked to.
@@ -136,6 +146,17 @@ class Networks {
   Result<void> check_ports(std::span<const Publication> publications);
   Result<void> unpublish(std::span<const std::string> container_ids);
   Result<std::vector<Publication>> publications();
+
+  /// Leads connections to the virtual address to these containers from now on; those that exist go on. The address
+  /// becomes one of the bridge's. Errors: not_found (network), unsupported (not a bridge).
+  Result<void> spread(Spread wanted);
+  /// Takes the virtual addresses of `owner`, or of all owners that begin with it and a "/", from bridges and rules. The
+  /// leases stay.
+  Result<void> unspread(const std::string& owner);
+
+  /// Puts back what somebody else took away: our table, our rules in the host's forward chains, forwarding; and
+  /// follows a change of the host's input policy. Tells whether there was anything to do.
+  Result<bool> repair();
 
   /// Removes ports of containers of `project` that are not among `live` (full ids), and host interfaces with names of
   /// ours that belong to none of them (any project's containers recorded in leases count as live).

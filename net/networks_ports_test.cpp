@@ -187,5 +187,108 @@ TEST_F(NetworksTest, RandomPortsAndRangesAreChosen) {
   EXPECT_EQ(ask(*outside_, kHostAddress, 9001), kOutsideAddress);
 }
 
+/// One socket, as a player or a camera uses it: what comes back to the second and later questions shows whether the
+/// kernel still remembers the first one's container.
+TEST_F(NetworksTest, AUdpClientReachesTheNextContainerWithTheSameSocket) {
+  COMPOSE_NETNS(first_netns);
+  COMPOSE_NETNS(second_netns);
+  Container first{first_netns, "aa"}, second{second_netns, "bb"};
+  const Network front = ensure(spec("front"));
+  attach(first, "one", {front});
+  attach(second, "two", {front});
+  const WhoAmI one{first_netns, "0.0.0.0", 80, SOCK_DGRAM};
+  UniqueFd client;
+  outside_->run([&] {
+    const Endpoint where = Endpoint::of(kHostAddress, 5300);
+    client.reset(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::connect(client.get(), where.get(), where.size), 0);
+  });
+  const auto asked = [&](int patience) -> std::string {
+    const timeval limit{0, patience * 1000};
+    ::setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    char buffer[64];
+    if (::send(client.get(), "?", 1, 0) < 0) return std::strerror(errno);
+    const ssize_t got = ::recv(client.get(), buffer, sizeof buffer, 0);
+    return got < 0 ? "nothing" : std::string(buffer, static_cast<std::size_t>(got));
+  };
+  // Asked before anything is published: the kernel remembers that this is the host's own.
+  EXPECT_EQ(asked(kShort), "nothing");
+  COMPOSE_ASSERT_OK(publish({publication(first, 5300, {}, "udp")}));
+  EXPECT_EQ(asked(900), kOutsideAddress);
+  host_->run([&] { COMPOSE_ASSERT_OK(networks_->unpublish(std::vector<std::string>{first.id})); });
+  const WhoAmI two{second_netns, "0.0.0.0", 80, SOCK_DGRAM};
+  COMPOSE_ASSERT_OK(publish({publication(second, 5300, {}, "udp")}));
+  EXPECT_EQ(asked(900), kOutsideAddress);
+}
+
+TEST_F(NetworksTest, SctpPortsLeadToContainers) {
+  COMPOSE_NETNS(web_netns);
+  const UniqueFd probe{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP)};
+  if (!probe.valid()) GTEST_SKIP() << "this kernel has no SCTP sockets: " << std::strerror(errno);
+  Container web{web_netns, "aa"};
+  attach(web, "web", {ensure(spec("front"))});
+  COMPOSE_ASSERT_OK(publish({publication(web, 3868, {}, "sctp")}));
+  UniqueFd listener, client;
+  web_netns.run([&] {
+    const Endpoint where = Endpoint::of("0.0.0.0", 80);
+    listener.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP));
+    ASSERT_EQ(::bind(listener.get(), where.get(), where.size), 0);
+    ASSERT_EQ(::listen(listener.get(), 4), 0);
+  });
+  outside_->run([&] {
+    const Endpoint where = Endpoint::of(kHostAddress, 3868);
+    client.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP));
+    EXPECT_EQ(::connect(client.get(), where.get(), where.size), 0) << std::strerror(errno);
+  });
+}
+
+TEST_F(NetworksTest, AMacvlanNetworkPutsContainersOnTheWire) {
+  COMPOSE_NETNS(one_netns);
+  COMPOSE_NETNS(two_netns);
+  Container one{one_netns, "aa"}, two{two_netns, "bb"};
+  NetworkSpec wanted = spec("wire", false, false);
+  wanted.driver = "macvlan";
+  wanted.options["parent"] = "wire";
+  // The wire's own subnet: the containers are hosts on it beside ours.
+  wanted.pools = {{"203.0.113.0/24", {}, "203.0.113.9", {}}};
+  const Network network = ensure(wanted);
+  if (::testing::Test::HasFatalFailure()) return;
+  attach(one, "one", {network});
+  if (::testing::Test::HasFatalFailure()) return;
+  attach(two, "two", {network});
+  outside_->run([] {
+    COMPOSE_ASSERT_OK(add_addresses("wire", std::vector<Prefix>{Prefix::parse("203.0.113.9/24").value()}));
+  });
+  const WhoAmI server{one_netns, "0.0.0.0", 80};
+  EXPECT_EQ(ask(*outside_, one.leases[0].ipv4(), 80), "203.0.113.9");
+  EXPECT_EQ(ask(two_netns, one.leases[0].ipv4(), 80), two.leases[0].ipv4());
+}
+
+TEST_F(NetworksTest, AnIpvlanNetworkPutsContainersOnTheWire) {
+  COMPOSE_NETNS(one_netns);
+  Container one{one_netns, "aa"};
+  NetworkSpec wanted = spec("wire", false, false);
+  wanted.driver = "ipvlan";
+  wanted.options["parent"] = "wire";
+  wanted.pools = {{"203.0.113.0/24", {}, "203.0.113.9", {}}};
+  const Network network = ensure(wanted);
+  bool exists = true;
+  host_->run([&] {
+    endpoint::Attachment probe;
+    probe.kind = endpoint::Attachment::Kind::ipvlan;
+    probe.bridge = "wire";
+    probe.interface = "probe0";
+    const auto made = endpoint::create_pair_in(probe, one_netns.fd());
+    exists = made.ok() || made.error().sys_errno() != EOPNOTSUPP;
+  });
+  if (!exists) GTEST_SKIP() << "this kernel has no ipvlan devices";
+  attach(one, "one", {network});
+  outside_->run([] {
+    COMPOSE_ASSERT_OK(add_addresses("wire", std::vector<Prefix>{Prefix::parse("203.0.113.9/24").value()}));
+  });
+  const WhoAmI server{one_netns, "0.0.0.0", 80};
+  EXPECT_EQ(ask(*outside_, one.leases[0].ipv4(), 80), "203.0.113.9");
+}
+
 }  // namespace
 }  // namespace compose::net

@@ -111,6 +111,51 @@ Result<std::vector<Route>> list_routes() {
   return routes;
 }
 
+namespace {
+
+void add_address(netlink::Batch& batch, const std::string& interface, std::uint32_t index, const Prefix& prefix) {
+  batch.message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, fmt::format("add {} to \"{}\"", prefix.to_string(), interface));
+  ifaddrmsg head{};
+  head.ifa_family = prefix.address.is_v4() ? AF_INET : AF_INET6;
+  head.ifa_prefixlen = static_cast<std::uint8_t>(prefix.length);
+  head.ifa_flags = prefix.address.is_v4() ? 0 : IFA_F_NODAD;
+  head.ifa_index = index;
+  batch.header(head);
+  batch.attribute(IFA_LOCAL, view(prefix.address.bytes()));
+  batch.attribute(IFA_ADDRESS, view(prefix.address.bytes()));
+  if (prefix.address.is_v4() && prefix.length < 31) batch.attribute(IFA_BROADCAST, view(prefix.last().bytes()));
+}
+
+}  // namespace
+
+Result<void> add_addresses(const std::string& interface, std::span<const Prefix> addresses) {
+  if (addresses.empty()) return {};
+  const unsigned index = ::if_nametoindex(interface.c_str());
+  if (index == 0) return os_error("find the interface \"{}\"", interface);
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_ROUTE));
+  netlink::Batch batch;
+  for (const Prefix& prefix : addresses) add_address(batch, interface, index, prefix);
+  return socket.execute(batch);
+}
+
+Result<void> remove_addresses(const std::string& interface, std::span<const Prefix> addresses) {
+  const unsigned index = ::if_nametoindex(interface.c_str());
+  if (index == 0) return {};
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_ROUTE));
+  for (const Prefix& prefix : addresses) {
+    netlink::Batch batch;
+    batch.message(RTM_DELADDR, 0, fmt::format("take {} from \"{}\"", prefix.to_string(), interface));
+    ifaddrmsg head{};
+    head.ifa_family = prefix.address.is_v4() ? AF_INET : AF_INET6;
+    head.ifa_prefixlen = static_cast<std::uint8_t>(prefix.length);
+    head.ifa_index = index;
+    batch.header(head);
+    batch.attribute(IFA_LOCAL, view(prefix.address.bytes()));
+    if (auto gone = socket.execute(batch); !gone.ok() && gone.error().sys_errno() != EADDRNOTAVAIL) return gone;
+  }
+  return {};
+}
+
 Result<void> ensure_bridge(const BridgeSpec& spec) {
   TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_ROUTE));
   if (::if_nametoindex(spec.name.c_str()) == 0) {
@@ -138,19 +183,7 @@ Result<void> ensure_bridge(const BridgeSpec& spec) {
   batch.message(RTM_NEWLINK, 0, fmt::format("bring up the bridge \"{}\"", spec.name));
   batch.header(link_header(true));
   batch.text(IFLA_IFNAME, spec.name);
-  for (const Prefix& prefix : spec.addresses) {
-    batch.message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE,
-                  fmt::format("add {} to \"{}\"", prefix.to_string(), spec.name));
-    ifaddrmsg head{};
-    head.ifa_family = prefix.address.is_v4() ? AF_INET : AF_INET6;
-    head.ifa_prefixlen = static_cast<std::uint8_t>(prefix.length);
-    head.ifa_flags = prefix.address.is_v4() ? 0 : IFA_F_NODAD;
-    head.ifa_index = index;
-    batch.header(head);
-    batch.attribute(IFA_LOCAL, view(prefix.address.bytes()));
-    batch.attribute(IFA_ADDRESS, view(prefix.address.bytes()));
-    if (prefix.address.is_v4() && prefix.length < 31) batch.attribute(IFA_BROADCAST, view(prefix.last().bytes()));
-  }
+  for (const Prefix& prefix : spec.addresses) add_address(batch, spec.name, index, prefix);
   return socket.execute(batch);
 }
 

@@ -40,6 +40,11 @@ struct BridgeSpec {
 /// for published ports of the loopback.
 Result<void> ensure_bridge(const BridgeSpec& spec);
 
+/// Gives an interface further addresses; those it has are fine.
+Result<void> add_addresses(const std::string& interface, std::span<const Prefix> addresses);
+/// Takes them away; those it does not have, and an interface that is gone, are fine.
+Result<void> remove_addresses(const std::string& interface, std::span<const Prefix> addresses);
+
 /// Removes interfaces, those that do not exist included, in one go (the kernel waits once for all of them).
 Result<void> remove_links(std::span<const std::string> names);
 

@@ -276,6 +276,46 @@ Result<std::vector<BaseChain>> base_chains(netlink::Socket& socket) {
 
 namespace {
 
+std::string data_value(std::string_view nest) {
+  std::string value;
+  netlink::for_each_attribute(nest, [&](const netlink::Attribute& data) {
+    if (data.type == NFTA_DATA_VALUE) value = data.data;
+  });
+  return value;
+}
+
+Element parse_element(std::string_view bytes) {
+  Element element;
+  netlink::for_each_attribute(bytes, [&](const netlink::Attribute& field) {
+    if (field.type == NFTA_SET_ELEM_KEY) element.key = Key{}.bytes(data_value(field.data));
+    if (field.type == NFTA_SET_ELEM_DATA) element.value = Key{}.bytes(data_value(field.data));
+  });
+  return element;
+}
+
+}  // namespace
+
+Result<std::vector<Element>> elements(netlink::Socket& socket, Family family, const std::string& table,
+                                      const std::string& set) {
+  netlink::Batch batch;
+  batch.message(message_type(NFT_MSG_GETSETELEM), NLM_F_DUMP, fmt::format("list the nf_tables set {}", set));
+  batch.header(general(family));
+  batch.text(NFTA_SET_ELEM_LIST_TABLE, table);
+  batch.text(NFTA_SET_ELEM_LIST_SET, set);
+  std::vector<Element> found;
+  TRY(socket.query(batch, [&](const netlink::Reply& reply) {
+    if (reply.payload.size() < sizeof(nfgenmsg)) return;
+    netlink::for_each_attribute(reply.payload.substr(sizeof(nfgenmsg)), [&](const netlink::Attribute& attribute) {
+      if (attribute.type != NFTA_SET_ELEM_LIST_ELEMENTS) return;
+      netlink::for_each_attribute(attribute.data,
+                                  [&](const netlink::Attribute& item) { found.push_back(parse_element(item.data)); });
+    });
+  }));
+  return found;
+}
+
+namespace {
+
 /// The chain a verdict jumps to, in the attributes of an "immediate" expression's data.
 void collect_target(std::string_view expression, std::vector<std::string>& targets) {
   netlink::for_each_attribute(expression, [&](const netlink::Attribute& part) {

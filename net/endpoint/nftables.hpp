@@ -86,7 +86,13 @@ class Rule {
   Rule& service_in(const std::string& set);
   /// dnat to [daddr .] l4proto . dport map @map
   Rule& dnat_by(Family family, const std::string& map, bool with_address);
+  /// dnat to iifname . daddr . numgen random mod @slots map @map: one of the slots of a virtual address.
+  Rule& dnat_spread(Family family, const std::string& map, std::uint32_t slots);
+  /// ip daddr @set, or ip6 daddr @set; tests the family itself.
+  Rule& destination_in(Family family, const std::string& set);
   Rule& masquerade();
+  /// An ICMP "port unreachable" for what is not ICMP itself; TCP takes it for a refused connection.
+  Rule& refuse();
   Rule& counter();
   Rule& accept() { return verdict(1, {}, "accept"); }
   Rule& drop() { return verdict(0, {}, "drop"); }
@@ -173,6 +179,10 @@ struct BaseChain {
 };
 Result<bool> chain_exists(netlink::Socket& socket, Family family, const std::string& table, const std::string& chain);
 Result<std::vector<BaseChain>> base_chains(netlink::Socket& socket);
+
+/// The elements a set has. Errors: not_found when there is no such set or table.
+Result<std::vector<Element>> elements(netlink::Socket& socket, Family family, const std::string& table,
+                                      const std::string& set);
 
 /// A rule of a chain: what we need of it.
 struct ListedRule {

@@ -334,6 +334,57 @@ Rule& Rule::dnat_by(Family family, const std::string& map, bool with_address) {
   return *this;
 }
 
+Rule& Rule::dnat_spread(Family family, const std::string& map, std::uint32_t slots) {
+  const bool v4 = family == Family::ip;
+  constexpr std::uint32_t kName = 4;  // words of an interface's name
+  const std::uint32_t words = v4 ? 1 : 4;
+  word(fmt::format("dnat {0} to iifname . {0} daddr . numgen random mod {1} map @{2}", v4 ? "ip" : "ip6", slots, map));
+  meta(NFT_META_IIFNAME, kConcat);
+  payload(NFT_PAYLOAD_NETWORK_HEADER, v4 ? kOffsetDestination4 : kOffsetDestination6, words * 4, kConcat + kName);
+  Expression{expressions_, "numgen"}
+      .number(NFTA_NG_DREG, kConcat + kName + words)
+      .number(NFTA_NG_MODULUS, slots)
+      .number(NFTA_NG_TYPE, NFT_NG_RANDOM)
+      .number(NFTA_NG_OFFSET, 0);
+  constexpr std::uint32_t kTarget = kConcat + 10;
+  Expression{expressions_, "lookup"}
+      .name(NFTA_LOOKUP_SET, map)
+      .number(NFTA_LOOKUP_SREG, kConcat)
+      .number(NFTA_LOOKUP_DREG, kTarget);
+  Expression{expressions_, "nat"}
+      .number(NFTA_NAT_TYPE, NFT_NAT_DNAT)
+      .number(NFTA_NAT_FAMILY, static_cast<std::uint32_t>(family))
+      .number(NFTA_NAT_REG_ADDR_MIN, kTarget)
+      .number(NFTA_NAT_FLAGS, NF_NAT_RANGE_MAP_IPS);
+  return *this;
+}
+
+Rule& Rule::destination_in(Family family, const std::string& set) {
+  const bool v4 = family == Family::ip;
+  if (v4) {
+    ipv4();
+  } else {
+    ipv6();
+  }
+  word(fmt::format("{} daddr @{}", v4 ? "ip" : "ip6", set));
+  payload(NFT_PAYLOAD_NETWORK_HEADER, v4 ? kOffsetDestination4 : kOffsetDestination6, v4 ? 4 : 16, kConcat);
+  lookup(set, kConcat);
+  return *this;
+}
+
+Rule& Rule::refuse() {
+  constexpr std::uint8_t kIcmp = 1, kIcmp6 = 58;
+  word("meta l4proto != { icmp, ipv6-icmp } reject with icmpx port-unreachable");
+  meta(NFT_META_L4PROTO, kReg);
+  compare(kReg, bytes_of(kIcmp), false);
+  compare(kReg, bytes_of(kIcmp6), false);
+  Expression expression{expressions_, "reject"};
+  expression.number(NFTA_REJECT_TYPE, NFT_REJECT_ICMPX_UNREACH);
+  const std::uint8_t code = NFT_REJECT_ICMPX_PORT_UNREACH;
+  expression.bytes(NFTA_REJECT_ICMP_CODE, bytes_of(code));
+  return *this;
+}
+
 Rule& Rule::masquerade() {
   word("masquerade");
   Expression{expressions_, "masq"};

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "net/endpoint/netlink.hpp"
 
@@ -86,7 +87,40 @@ Result<bool> Firewall::others_present() const {
   });
 }
 
-Result<void> Firewall::pass_foreign_chains(const std::string& bridge, bool ipv6) const {
+Result<bool> Firewall::intact(std::span<const Entry> entries) const {
+  TRY_ASSIGN(const bool there, present());
+  if (!there) return false;
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
+  const nft::Table wanted = base_table(table_);
+  for (const nft::Chain& chain : wanted.chains) {
+    const auto rules = nft::rules(socket, kFamily, table_, chain.name);
+    if (!rules.ok() || rules->size() != chain.rules.size()) return false;
+  }
+  std::map<std::string, std::set<std::string>> texts;
+  for (const Entry& entry : entries) texts[entry.set].insert(to_text(entry));
+  for (const nft::Set& set : wanted.sets) {
+    auto elements = nft::elements(socket, kFamily, table_, set.name);
+    if (!elements.ok()) return false;
+    std::set<std::string> found;
+    for (nft::Element& element : *elements) found.insert(to_text(Entry{set.name, std::move(element)}));
+    if (found != texts[set.name]) return false;
+  }
+  return true;
+}
+
+Result<InputPolicy> Firewall::input_policy() const {
+  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
+  TRY_ASSIGN(const std::vector<nft::BaseChain> chains, nft::base_chains(socket));
+  InputPolicy policy;
+  for (const nft::BaseChain& chain : chains) {
+    if (chain.hook != NF_INET_LOCAL_IN || !chain.policy_drop || is_ours(chain.table)) continue;
+    if (chain.family == nft::Family::inet || chain.family == nft::Family::ip) policy.drops4 = true;
+    if (chain.family == nft::Family::inet || chain.family == nft::Family::ip6) policy.drops6 = true;
+  }
+  return policy;
+}
+
+Result<bool> Firewall::pass_foreign_chains(const std::string& bridge, bool ipv6, bool open) const {
   TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
   TRY_ASSIGN(const std::vector<nft::BaseChain> chains, nft::base_chains(socket));
   nft::Transaction transaction;
@@ -99,7 +133,7 @@ Result<void> Firewall::pass_foreign_chains(const std::string& bridge, bool ipv6)
       transaction.append_rule(chain.family, chain.table, chain.name, rule, comment);
     };
     append(nft::Rule{}.iifname(bridge).counter().accept());
-    if (is_dockers(rules)) {
+    if (open || is_dockers(rules)) {
       append(nft::Rule{}.oifname(bridge).counter().accept());
     } else if (is_iptables_chain(chain)) {
       append(nft::Rule{}.oifname(bridge).xt_established().counter().accept());
@@ -107,7 +141,9 @@ Result<void> Firewall::pass_foreign_chains(const std::string& bridge, bool ipv6)
       append(nft::Rule{}.oifname(bridge).ct_state_established().counter().accept());
     }
   }
-  return transaction.commit(socket).with("the host's forward chains");
+  const bool added = !transaction.empty();
+  TRY(transaction.commit(socket).with("the host's forward chains"));
+  return added;
 }
 
 Result<void> Firewall::leave_foreign_chains(std::span<const std::string> bridges) const {

@@ -24,11 +24,17 @@ class Firewall {
   /// Is there a table like ours of another state root?
   Result<bool> others_present() const;
 
+  /// Does the kernel have our table as it was made, with exactly these elements?
+  Result<bool> intact(std::span<const Entry> entries) const;
+  /// What input chains of others do by policy.
+  Result<InputPolicy> input_policy() const;
+
   /// Lets the bridge's own traffic through forward chains of the host that drop by policy, by rules at their end with
   /// our comment: what the bridge's containers send, and the answers. New connections from outside are left to that
   /// chain's own rules, except where Docker set the policy (it does so as soon as it runs, not the administrator):
-  /// there they are let through, and our own table decides. Repeating it changes nothing.
-  Result<void> pass_foreign_chains(const std::string& bridge, bool ipv6) const;
+  /// there they are let through, and our own table decides; so they are where the network is `open`. Repeating it
+  /// changes nothing. Tells whether a rule was added.
+  Result<bool> pass_foreign_chains(const std::string& bridge, bool ipv6, bool open) const;
   /// Removes those rules again.
   Result<void> leave_foreign_chains(std::span<const std::string> bridges) const;
 

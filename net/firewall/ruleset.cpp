@@ -2,6 +2,9 @@
 
 #include <linux/netfilter.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "base/sha256.hpp"
 
 namespace compose::net::firewall {
@@ -31,6 +34,15 @@ std::vector<nft::Set> sets() {
       {"self4", {Type::ipv4_addr, Type::ipv4_addr}, {}},
       {"self6", {Type::ipv6_addr, Type::ipv6_addr}, {}},
       {"dnat6_at", {Type::ipv6_addr, Type::inet_proto, Type::inet_service}, {Type::ipv6_addr, Type::inet_service}},
+      {"gated4", {Type::ifname}, {}},  // networks whose ports are closed to the outside: the host's input chain drops
+      {"gated6", {Type::ifname}, {}},
+      {"vip4", {Type::ifname, Type::ipv4_addr, Type::mark}, {Type::ipv4_addr}},  // virtual address, slot: a replica
+      {"vip6", {Type::ifname, Type::ipv6_addr, Type::mark}, {Type::ipv6_addr}},
+      {"vips4", {Type::ipv4_addr}, {}},
+      {"vips6", {Type::ipv6_addr}, {}},
+      // As self4, for replicas that ask their own service.
+      {"vself4", {Type::ipv4_addr, Type::ipv4_addr}, {}},
+      {"vself6", {Type::ipv6_addr, Type::ipv6_addr}, {}},
   };
 }
 
@@ -46,7 +58,12 @@ std::vector<nft::Chain> publish_chains() {
   return {
       {"publish",
        std::nullopt,
-       {Rule{}.ipv4().dnat_by(nft::Family::ip, "dnat4_at", true),
+       {Rule{}.ipv4().dnat_spread(nft::Family::ip, "vip4", kSlots),
+        Rule{}.ipv6().dnat_spread(nft::Family::ip6, "vip6", kSlots),
+        // A virtual address without a replica is nobody's: neither the host's nor that of a published port.
+        Rule{}.destination_in(nft::Family::ip, "vips4").go_back(),
+        Rule{}.destination_in(nft::Family::ip6, "vips6").go_back(),
+        Rule{}.ipv4().dnat_by(nft::Family::ip, "dnat4_at", true),
         Rule{}.ipv4().dnat_by(nft::Family::ip, "dnat4", false),
         // The kernel routes no ::1 off the loopback, so translating it would only lose the packet.
         Rule{}.ipv6().ip6_destination(loopback6, "::1").go_back(),
@@ -64,12 +81,22 @@ std::vector<nft::Chain> forward_chains() {
       {"to-container",
        std::nullopt,
        {Rule{}.ct_state_established().accept(), Rule{}.iifname_in("internal").drop(),
-        Rule{}.oifname_in("internal").drop(), Rule{}.ct_status_dnat().accept(), Rule{}.drop()}},
+        Rule{}.oifname_in("internal").drop(), Rule{}.iifname_not_in("bridges").ipv4().oifname_in("gated4").drop(),
+        Rule{}.iifname_not_in("bridges").ipv6().oifname_in("gated6").drop(), Rule{}.ct_status_dnat().accept(),
+        Rule{}.drop()}},
       {"forward",
        nft::Hook{"filter", NF_INET_FORWARD, kFilter},
        {Rule{}.interfaces_in("same").accept(), Rule{}.oifname_in("bridges").jump("to-container"),
         Rule{}.iifname_in("internal").drop()}},
   };
+}
+
+/// What was sent to a virtual address and not to a replica of it.
+nft::Chain input_chain() {
+  return {"input",
+          nft::Hook{"filter", NF_INET_LOCAL_IN, kFilter},
+          {Rule{}.destination_in(nft::Family::ip, "vips4").refuse(),
+           Rule{}.destination_in(nft::Family::ip6, "vips6").refuse()}};
 }
 
 nft::Chain postrouting_chain() {
@@ -80,6 +107,8 @@ nft::Chain postrouting_chain() {
            Rule{}.interfaces_in("same").ct_status_dnat().masquerade(),
            Rule{}.ct_status_dnat().addresses_in(nft::Family::ip, "self4").masquerade(),
            Rule{}.ct_status_dnat().addresses_in(nft::Family::ip6, "self6").masquerade(),
+           Rule{}.ct_status_dnat().addresses_in(nft::Family::ip, "vself4").masquerade(),
+           Rule{}.ct_status_dnat().addresses_in(nft::Family::ip6, "vself6").masquerade(),
            // From the host's loopback: an address the container can answer to (and not 127.0.0.1, CVE-2021-20199).
            Rule{}.oifname_in("bridges").ipv4().loopback4_source().masquerade()}};
 }
@@ -99,6 +128,7 @@ nft::Table base_table(const std::string& name) {
   table.chains.push_back(raw_chain());
   for (auto& chain : publish_chains()) table.chains.push_back(std::move(chain));
   for (auto& chain : forward_chains()) table.chains.push_back(std::move(chain));
+  table.chains.push_back(input_chain());
   table.chains.push_back(postrouting_chain());
   return table;
 }
@@ -110,7 +140,9 @@ bool option_is(const Network& network, const std::string& name, const std::strin
 }
 }  // namespace
 
-std::vector<Entry> network_entries(const Network& network) {
+bool is_open(const Network& network) { return option_is(network, kFirewallOption, "open"); }
+
+std::vector<Entry> network_entries(const Network& network, const InputPolicy& policy) {
   const nft::Key bridge = nft::Key{}.ifname(network.bridge);
   std::vector<Entry> entries{{"bridges", {bridge, std::nullopt}}};
   if (network.spec.internal) entries.push_back({"internal", {bridge, std::nullopt}});
@@ -118,6 +150,44 @@ std::vector<Entry> network_entries(const Network& network) {
     entries.push_back({"masquerade", {bridge, std::nullopt}});
   if (!option_is(network, "com.docker.network.bridge.enable_icc", "false"))
     entries.push_back({"same", {nft::Key{}.ifname(network.bridge).ifname(network.bridge), std::nullopt}});
+  if (policy.drops4 && !is_open(network)) entries.push_back({"gated4", {bridge, std::nullopt}});
+  if (policy.drops6 && !is_open(network)) entries.push_back({"gated6", {bridge, std::nullopt}});
+  return entries;
+}
+
+namespace {
+
+void add_spread(std::vector<Entry>& entries, const std::string& bridge, const IpAddress& address,
+                const std::vector<IpAddress>& targets) {
+  const bool v4 = address.is_v4();
+  entries.push_back({v4 ? "vips4" : "vips6", {nft::Key{}.bytes(address_bytes(address)), std::nullopt}});
+  for (const IpAddress& target : targets) {
+    nft::Key self = nft::Key{}.bytes(address_bytes(target)).bytes(address_bytes(target));
+    entries.push_back({v4 ? "vself4" : "vself6", {std::move(self), std::nullopt}});
+  }
+  for (std::uint32_t slot = 0; slot < kSlots && !targets.empty(); ++slot) {
+    const std::string_view number{reinterpret_cast<const char*>(&slot), sizeof slot};
+    nft::Key key = nft::Key{}.ifname(bridge).bytes(address_bytes(address)).bytes(number);
+    nft::Key value = nft::Key{}.bytes(address_bytes(targets[slot % targets.size()]));
+    entries.push_back({v4 ? "vip4" : "vip6", {std::move(key), std::move(value)}});
+  }
+}
+
+}  // namespace
+
+Result<std::vector<Entry>> spread_entries(const Spread& spread) {
+  std::vector<Entry> entries;
+  for (const bool v4 : {true, false}) {
+    const std::string& text = v4 ? spread.address4 : spread.address6;
+    if (text.empty()) continue;
+    TRY_ASSIGN(const IpAddress address, IpAddress::parse(text));
+    std::vector<IpAddress> targets;
+    for (const std::string& target : v4 ? spread.targets4 : spread.targets6) {
+      TRY_ASSIGN(const IpAddress parsed, IpAddress::parse(target));
+      targets.push_back(parsed);
+    }
+    add_spread(entries, spread.bridge, address, targets);
+  }
   return entries;
 }
 
@@ -196,11 +266,14 @@ std::string key_text(const std::vector<Type>& types, std::string_view data) {
       case Type::inet_service:
         text += std::to_string(byte(0) << 8 | byte(1));
         break;
-      case Type::mark:
-        text += "mark";
+      case Type::mark: {
+        std::uint32_t number = 0;
+        std::memcpy(&number, data.data(), std::min(sizeof number, data.size()));
+        text += std::to_string(number);
         break;
+      }
     }
-    data.remove_prefix(size);
+    data.remove_prefix(std::min(size, data.size()));
   }
   return text;
 }

@@ -9,7 +9,11 @@
 //    translated for a loopback destination;
 //  - a container's address is not reachable from outside by routing to it; networks do not reach each other; an
 //    internal network reaches nothing;
-//  - what leaves to the outside has the host's address.
+//  - what leaves to the outside has the host's address;
+//  - where the host's own input chain drops by policy, published ports are closed to the outside (not to the host and
+//    not to containers) unless the network's option "compose.firewall" says "open";
+//  - a service's virtual address leads to one of its replicas, at random for each connection, from its own network
+//    alone; without a replica it refuses.
 #include <string>
 #include <vector>
 
@@ -23,7 +27,7 @@ namespace compose::net::firewall {
 std::string table_name(const std::string& state_root);
 
 /// Names a chain that says which layout of rules the table has: another one is replaced as a whole.
-inline constexpr const char* kLayoutChain = "layout-1";
+inline constexpr const char* kLayoutChain = "layout-2";
 
 nft::Table base_table(const std::string& name);
 
@@ -33,8 +37,24 @@ struct Entry {
   nft::Element element;
 };
 
+/// Does an input chain of somebody else drop what it has no rule for?
+struct InputPolicy {
+  bool drops4 = false, drops6 = false;
+};
+
+/// `driver_opts` of a network: "obey" (also without it) or "open".
+inline constexpr const char* kFirewallOption = "compose.firewall";
+/// The network's ports are open whatever the host's input and forward chains say by policy.
+bool is_open(const Network& network);
+
 /// The sets a network's bridge is in.
-std::vector<Entry> network_entries(const Network& network);
+std::vector<Entry> network_entries(const Network& network, const InputPolicy& policy);
+
+/// Slots of a virtual address: each connection takes one at random, each belongs to a replica. Divisible by all numbers
+/// of replicas up to 6, and by 8, 10 and 12; else a replica has at most one slot in 120 more than another.
+inline constexpr std::uint32_t kSlots = 120;
+/// Errors: invalid addresses.
+Result<std::vector<Entry>> spread_entries(const Spread& spread);
 
 /// A published port with its protocol number and addresses read.
 struct Port {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "net/ports/claims.hpp"
 
 namespace compose::net::firewall {
@@ -20,13 +22,25 @@ TEST(Ruleset, TheTableAsText) {
             "  set self4 { type ipv4_addr . ipv4_addr }\n"
             "  set self6 { type ipv6_addr . ipv6_addr }\n"
             "  map dnat6_at { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service }\n"
-            "  chain layout-1 {\n"
+            "  set gated4 { type ifname }\n"
+            "  set gated6 { type ifname }\n"
+            "  map vip4 { type ifname . ipv4_addr . mark : ipv4_addr }\n"
+            "  map vip6 { type ifname . ipv6_addr . mark : ipv6_addr }\n"
+            "  set vips4 { type ipv4_addr }\n"
+            "  set vips6 { type ipv6_addr }\n"
+            "  set vself4 { type ipv4_addr . ipv4_addr }\n"
+            "  set vself6 { type ipv6_addr . ipv6_addr }\n"
+            "  chain layout-2 {\n"
             "  }\n"
             "  chain raw {\n"
             "    type filter hook 0 priority -300\n"
             "    iifname @bridges meta nfproto ipv4 ip daddr 127.0.0.0/8 drop\n"
             "  }\n"
             "  chain publish {\n"
+            "    meta nfproto ipv4 dnat ip to iifname . ip daddr . numgen random mod 120 map @vip4\n"
+            "    meta nfproto ipv6 dnat ip6 to iifname . ip6 daddr . numgen random mod 120 map @vip6\n"
+            "    meta nfproto ipv4 ip daddr @vips4 return\n"
+            "    meta nfproto ipv6 ip6 daddr @vips6 return\n"
             "    meta nfproto ipv4 dnat ip to ip daddr . meta l4proto . th dport map @dnat4_at\n"
             "    meta nfproto ipv4 dnat ip to meta l4proto . th dport map @dnat4\n"
             "    meta nfproto ipv6 ip6 daddr ::1 return\n"
@@ -46,6 +60,8 @@ TEST(Ruleset, TheTableAsText) {
             "    ct state established,related accept\n"
             "    iifname @internal drop\n"
             "    oifname @internal drop\n"
+            "    iifname != @bridges meta nfproto ipv4 oifname @gated4 drop\n"
+            "    iifname != @bridges meta nfproto ipv6 oifname @gated6 drop\n"
             "    ct status dnat accept\n"
             "    drop\n"
             "  }\n"
@@ -55,12 +71,19 @@ TEST(Ruleset, TheTableAsText) {
             "    oifname @bridges jump to-container\n"
             "    iifname @internal drop\n"
             "  }\n"
+            "  chain input {\n"
+            "    type filter hook 1 priority 0\n"
+            "    meta nfproto ipv4 ip daddr @vips4 meta l4proto != { icmp, ipv6-icmp } reject with icmpx port-unreachable\n"
+            "    meta nfproto ipv6 ip6 daddr @vips6 meta l4proto != { icmp, ipv6-icmp } reject with icmpx port-unreachable\n"
+            "  }\n"
             "  chain postrouting {\n"
             "    type nat hook 4 priority 100\n"
             "    iifname @masquerade oifname != @bridges masquerade\n"
             "    iifname . oifname @same ct status dnat masquerade\n"
             "    ct status dnat meta nfproto ipv4 ip saddr . ip daddr @self4 masquerade\n"
             "    ct status dnat meta nfproto ipv6 ip6 saddr . ip6 daddr @self6 masquerade\n"
+            "    ct status dnat meta nfproto ipv4 ip saddr . ip daddr @vself4 masquerade\n"
+            "    ct status dnat meta nfproto ipv6 ip6 saddr . ip6 daddr @vself6 masquerade\n"
             "    oifname @bridges meta nfproto ipv4 ip saddr 127.0.0.0/8 masquerade\n"
             "  }\n"
             "}\n");
@@ -75,13 +98,49 @@ std::string text_of(const std::vector<Entry>& entries) {
 TEST(Ruleset, ANetworksElements) {
   Network network;
   network.bridge = "br-0123456789ab";
-  EXPECT_EQ(text_of(network_entries(network)),
+  EXPECT_EQ(text_of(network_entries(network, {})),
             "bridges { br-0123456789ab }\n"
             "masquerade { br-0123456789ab }\n"
             "same { br-0123456789ab . br-0123456789ab }\n");
   network.spec.internal = true;
   network.spec.options["com.docker.network.bridge.enable_icc"] = "false";
-  EXPECT_EQ(text_of(network_entries(network)), "bridges { br-0123456789ab }\ninternal { br-0123456789ab }\n");
+  EXPECT_EQ(text_of(network_entries(network, {})), "bridges { br-0123456789ab }\ninternal { br-0123456789ab }\n");
+}
+
+TEST(Ruleset, AnInputChainThatDropsClosesPortsUnlessTheNetworkIsOpen) {
+  Network network;
+  network.bridge = "br-0";
+  const auto gates = [&](const InputPolicy& policy) {
+    std::string text;
+    for (const Entry& entry : network_entries(network, policy))
+      if (entry.set.starts_with("gated")) text += to_text(entry) + "\n";
+    return text;
+  };
+  EXPECT_EQ(gates({.drops4 = true}), "gated4 { br-0 }\n");
+  EXPECT_EQ(gates({.drops4 = true, .drops6 = true}), "gated4 { br-0 }\ngated6 { br-0 }\n");
+  network.spec.options[kFirewallOption] = "open";
+  EXPECT_EQ(gates({.drops4 = true, .drops6 = true}), "");
+}
+
+TEST(Ruleset, AVirtualAddressHasItsSlotsSharedEvenly) {
+  Spread spread;
+  spread.bridge = "br-0";
+  spread.address4 = "10.0.0.9";
+  spread.targets4 = {"10.0.0.2", "10.0.0.3", "10.0.0.4"};
+  const auto entries = spread_entries(spread);
+  ASSERT_TRUE(entries.ok());
+  std::map<std::string, int> shares;
+  for (const Entry& entry : *entries) {
+    const std::string text = to_text(entry);
+    if (entry.set == "vip4") ++shares[text.substr(text.find(" : "))];
+  }
+  EXPECT_EQ(to_text((*entries)[0]), "vips4 { 10.0.0.9 }");
+  EXPECT_EQ(to_text((*entries)[1]), "vself4 { 10.0.0.2 . 10.0.0.2 }");
+  EXPECT_EQ(to_text((*entries)[4]), "vip4 { br-0 . 10.0.0.9 . 0 : 10.0.0.2 }");
+  EXPECT_EQ(shares.size(), 3U);
+  for (const auto& [target, slots] : shares) EXPECT_EQ(slots, 40) << target;
+  spread.targets4.clear();
+  EXPECT_EQ(spread_entries(spread)->size(), 1U);
 }
 
 std::string port_text(const std::string& host_ip, std::uint16_t port, const std::string& protocol,

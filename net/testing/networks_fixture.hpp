@@ -23,6 +23,7 @@
 
 namespace compose::net::testing {
 
+inline constexpr std::uint32_t kInputHook = 1;    // NF_INET_LOCAL_IN
 inline constexpr std::uint32_t kForwardHook = 2;  // NF_INET_FORWARD, whose header does not mix with netinet/in.h
 inline constexpr int kShort = 250;                // milliseconds to wait where no answer is expected
 inline constexpr const char* kHostAddress = "198.51.100.1";
@@ -208,6 +209,13 @@ inline void add_firewall(nft::Family family, const std::string& table, const std
   auto socket = netlink::Socket::open(NETLINK_NETFILTER);
   nft::Transaction transaction;
   transaction.add_table(made);
+  COMPOSE_ASSERT_OK(transaction.commit(*socket));
+}
+
+inline void remove_firewall(nft::Family family, const std::string& table) {
+  auto socket = netlink::Socket::open(NETLINK_NETFILTER);
+  nft::Transaction transaction;
+  transaction.remove_table(family, table);
   COMPOSE_ASSERT_OK(transaction.commit(*socket));
 }
 
