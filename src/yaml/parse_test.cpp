@@ -180,6 +180,16 @@ TEST(Json, KeepsWholeNumbersAboveInt64) {
   EXPECT_EQ(to_json(value, line), "[18446744073709551615,18446744073709551616,-9223372036854775808]");
 }
 
+TEST(Write, LongKeysReadBack) {
+  Value inner = Value::mapping();
+  inner.entries().add(std::string(2000, 'k'), {}, Value::integer(1));
+  Value root = Value::mapping();
+  root.entries().add(std::string(700, '\t'), {}, std::move(inner));
+  const Parsed parsed = parse(to_yaml(root), 1);
+  ASSERT_TRUE(parsed.issues.empty()) << parsed.issues[0].message;
+  EXPECT_TRUE(parsed.documents[0].root.same_as(root));
+}
+
 TEST(Write, EscapesWhatAYamlTextMayNotHold) {
   for (const char* escaped : {"\\u008e", "\\u0085", "\\u2028", "\\ufeff", "\\uffff", "\\u007f"}) {
     const std::string text = "- \"a\\t" + std::string(escaped) + "\"\n";

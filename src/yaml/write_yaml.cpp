@@ -156,10 +156,22 @@ class Writer {
       }
       first_line_ = false;
       indented = true;
-      text(entry->key, level, true);
-      out_ += ':';
+      key(entry->key, level);
       member(entry->value, level);
     }
+  }
+
+  // A key and its colon. Readers look no further than 1,024 characters for the colon of a simple key.
+  void key(const std::string& name, std::size_t level) {
+    constexpr std::size_t kLongestSimpleKey = 1000;
+    const std::size_t begin = out_.size();
+    text(name, level, true);
+    if (out_.size() - begin > kLongestSimpleKey) {
+      out_.insert(begin, "? ");
+      out_ += '\n';
+      indent(level);
+    }
+    out_ += ':';
   }
 
   void member(const Value& value, std::size_t level) {
