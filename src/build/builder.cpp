@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "build/contexts.hpp"
 #include "build/session.hpp"
 #include "sys/file.hpp"
 
@@ -48,12 +49,14 @@ Result<Dockerfile> read_dockerfile(const BuildRequest& request) {
 
 Result<StagePlan> read_plan(const BuildRequest& request) {
   TRY_ASSIGN(Dockerfile file, read_dockerfile(request));
-  return plan_stages(std::move(file), build_arguments(request), request.build.target);
+  TRY_ASSIGN(StagePlan plan, plan_stages(std::move(file), build_arguments(request), request.build.target));
+  plan.contexts = request.build.additional_contexts;
+  return plan;
 }
 
 Result<SourceTree> open_context(const BuildRequest& request) {
   const std::string context = context_of(request);
-  struct stat status{};
+  struct stat status {};
   if (context.find("://") != std::string::npos) {
     return make_error(Errc::unsupported, "the build context \"{}\" is a URL: only folders can be built from", context);
   }
@@ -112,12 +115,12 @@ Result<std::vector<std::string>> base_images(const BuildRequest& request) {
   TRY_ASSIGN(const StagePlan plan, read_plan(request));
   std::vector<std::string> result;
   const auto add = [&](const std::string& name, std::size_t index, bool numbers) {
-    if (name == "scratch" || plan.find_stage(name, index, numbers)) return;
-    const auto named = request.build.additional_contexts.find(name);
     std::string image = name;
-    if (named != request.build.additional_contexts.end()) {
-      if (!named->second.starts_with("docker-image://")) return;
-      image = named->second.substr(15);
+    if (const auto named = find_context(request.build.additional_contexts, name)) {
+      if (named->kind != NamedContext::Kind::image) return;
+      image = named->location;
+    } else if (name == "scratch" || plan.find_stage(name, index, numbers)) {
+      return;
     }
     if (std::find(result.begin(), result.end(), image) == result.end()) result.push_back(image);
   };

@@ -33,7 +33,7 @@ struct BuildEvent {
   bool standard_error = false;  ///< output: where it was written
   double seconds = 0;           ///< done, failed
 };
-/// Called from the thread that runs build(), never from two threads of one build at once.
+/// Called from the threads of a build, never from two at once.
 using BuildProgress = std::function<void(const BuildEvent&)>;
 
 /// What one of `build.secrets` gives: a file of the host, or the bytes.

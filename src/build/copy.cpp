@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/sha256.hpp"
 #include "base/strings.hpp"
@@ -22,108 +21,6 @@ using image::ViewEntry;
 constexpr std::size_t kMaxAccounts = std::size_t{4} << 20;
 constexpr std::size_t kBufferSize = std::size_t{256} << 10;
 
-std::string base_name(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? path : path.substr(slash + 1);
-}
-
-/// Lists and walks a tree; children of a directory of the host need no lookup through the layers.
-class Walker {
- public:
-  Walker(const SourceTree& tree, const CopyOptions& options) : tree_{tree}, exclude_{options.exclude} {}
-
-  bool ignored(const std::string& path) const { return tree_.ignore.ignored(path); }
-
-  Result<std::vector<ViewEntry>> children(const ViewEntry& directory) const {
-    TRY_ASSIGN(const std::vector<std::string> names, tree_.view.list(directory.path));
-    std::vector<ViewEntry> result;
-    for (const std::string& name : names) {
-      const std::string path = image::join_path(directory.path, name);
-      if (tree_.view.layers().size() == 1) {
-        ViewEntry entry{path, directory.host + "/" + name, {}};
-        if (::lstat(entry.host.c_str(), &entry.status) != 0) return os_error("stat \"{}\"", entry.host);
-        result.push_back(std::move(entry));
-        continue;
-      }
-      TRY_ASSIGN(std::optional<ViewEntry> entry, tree_.view.lookup(path));
-      if (entry) result.push_back(std::move(*entry));
-    }
-    return result;
-  }
-
-  /// Everything below a directory, parents first. `relative` is the directory's own place in the copy.
-  Result<void> collect(const ViewEntry& directory, const std::string& relative, const std::string& target,
-                       std::vector<CopyItem>& items) const {
-    TRY_ASSIGN(const std::vector<ViewEntry> entries, children(directory));
-    for (const ViewEntry& entry : entries) {
-      const std::string name = base_name(entry.path);
-      const std::string place = image::join_path(relative, name);
-      const bool is_directory = S_ISDIR(entry.status.st_mode);
-      const bool skip = ignored(entry.path) || exclude_.ignored(place);
-      const bool look_inside =
-          is_directory && (tree_.ignore.may_contain_exceptions(entry.path) || exclude_.may_contain_exceptions(place));
-      if (skip && !look_inside) continue;
-      if (S_ISSOCK(entry.status.st_mode)) continue;
-      if (!skip) items.push_back({image::join_path(target, name), entry, false});
-      if (is_directory) TRY(collect(entry, place, image::join_path(target, name), items));
-    }
-    return {};
-  }
-
-  /// Entries a pattern names, sorted, links of the last component not followed.
-  Result<std::vector<ViewEntry>> matches(const std::string& pattern) const {
-    const std::string clean = image::lexical_path(pattern);
-    std::vector<ViewEntry> current;
-    TRY_ASSIGN(const std::optional<ViewEntry> root, tree_.view.lookup(""));
-    if (root) current.push_back(*root);
-    for (const std::string& part : image::path_components(clean)) {
-      std::vector<ViewEntry> next;
-      for (const ViewEntry& entry : current) TRY(step(entry, part, next));
-      current = std::move(next);
-    }
-    return current;
-  }
-
- private:
-  Result<void> step(const ViewEntry& from, const std::string& part, std::vector<ViewEntry>& next) const {
-    TRY_ASSIGN(const std::optional<ViewEntry> directory, tree_.view.resolve(from.path));
-    if (!directory || !S_ISDIR(directory->status.st_mode)) return {};
-    if (!has_wildcard(part)) {
-      std::string name;
-      for (std::size_t i = 0; i < part.size(); ++i) {
-        if (part[i] == '\\' && i + 1 < part.size()) ++i;
-        name += part[i];
-      }
-      TRY_ASSIGN(std::optional<ViewEntry> entry, tree_.view.lookup(image::join_path(directory->path, name)));
-      if (entry) next.push_back(std::move(*entry));
-      return {};
-    }
-    TRY_ASSIGN(const std::vector<ViewEntry> entries, children(*directory));
-    for (const ViewEntry& entry : entries) {
-      if (path_matches(part, base_name(entry.path))) next.push_back(entry);
-    }
-    return {};
-  }
-
-  const SourceTree& tree_;
-  IgnoreRules exclude_;
-};
-
-bool is_tar(const std::string& host) {
-  UniqueFd fd{::open(host.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
-  if (!fd.valid()) return false;
-  Result<image::ByteReaderPtr> plain = image::decompress(image::read_fd(std::move(fd)));
-  if (!plain) return false;
-  std::array<char, 512> block{};
-  std::size_t size = 0;
-  while (size < block.size()) {
-    const Result<std::size_t> got = (*plain)->read(block.data() + size, block.size() - size);
-    if (!got || *got == 0) return false;
-    size += *got;
-  }
-  return std::string_view{block.data() + 257, 5} == "ustar";
-}
-
 FileAttributes final_attributes(const SourceTree& tree, const CopyOptions& options, const ViewEntry& entry) {
   FileAttributes attributes = image::attributes_of(entry.host, entry.status);
   if (tree.from_host) {
@@ -133,7 +30,8 @@ FileAttributes final_attributes(const SourceTree& tree, const CopyOptions& optio
   }
   if (options.uid) attributes.uid = *options.uid;
   if (options.gid) attributes.gid = *options.gid;
-  if (options.mode && !S_ISLNK(entry.status.st_mode)) attributes.mode = *options.mode;
+  if (options.mode && !S_ISLNK(entry.status.st_mode))
+    attributes.mode = options.mode->apply(attributes.mode, S_ISDIR(entry.status.st_mode));
   return attributes;
 }
 
@@ -174,13 +72,13 @@ Result<void> write_file(const ViewEntry& entry, const std::string& path, const F
   return writer.close(std::move(file), done, attributes);
 }
 
-Result<void> unpack_archive(const ViewEntry& entry, const std::string& destination, const CopyOptions& options,
-                            image::LayerWriter& writer) {
+/// The archive's own owners stay, whatever --chown says (as with BuildKit).
+Result<void> unpack_archive(const ViewEntry& entry, const std::string& destination, image::LayerWriter& writer) {
   UniqueFd fd{::open(entry.host.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
   if (!fd.valid()) return os_error("open \"{}\"", entry.host);
   TRY_ASSIGN(const image::ByteReaderPtr plain, image::decompress(image::read_fd(std::move(fd))));
   TRY_ASSIGN(const image::UnpackLimits limits, image::limits_for(writer.tree()));
-  return image::unpack_archive_into(*plain, writer, destination, {options.uid, options.gid}, limits);
+  return image::unpack_archive_into(*plain, writer, destination, {}, limits);
 }
 
 /// A folder that goes where the image has a link to a folder (/lib → usr/lib): its content then goes through the link,
@@ -267,45 +165,6 @@ Result<Owner> resolve_owner(const image::MergedView& view, const std::string& te
   return owner;
 }
 
-Result<CopyPlan> plan_copy(const SourceTree& tree, const CopyOptions& options) {
-  const Walker walker{tree, options};
-  const bool slash = options.destination.ends_with('/');
-  if (options.sources.size() > 1 && !slash) {
-    return make_error(Errc::invalid, "with several sources the destination must end with \"/\"");
-  }
-  CopyPlan plan;
-  plan.into_directory = slash || options.parents;
-  const IgnoreRules exclude{options.exclude};
-  for (const std::string& source : options.sources) {
-    TRY_ASSIGN(const std::vector<ViewEntry> matches, walker.matches(source));
-    bool any = false;
-    for (const ViewEntry& match : matches) {
-      if (!match.path.empty() && walker.ignored(match.path) && !tree.ignore.may_contain_exceptions(match.path))
-        continue;
-      TRY_ASSIGN(const std::optional<ViewEntry> entry, tree.view.resolve(match.path));
-      if (!entry) continue;
-      any = true;
-      std::string target = options.parents ? match.path : "";
-      if (S_ISDIR(entry->status.st_mode)) {
-        plan.into_directory = true;
-        plan.single_directory = matches.size() == 1 && options.sources.size() == 1;
-        plan.items.push_back({target, *entry, false});
-        TRY(walker.collect(*entry, "", target, plan.items));
-        continue;
-      }
-      const std::string name = base_name(match.path);
-      if (exclude.ignored(name)) continue;
-      if (!options.parents) target = name;
-      plan.items.push_back({target, *entry, options.unpack && is_tar(entry->host)});
-    }
-    if (matches.size() > 1) plan.into_directory = true;
-    if (!any)
-      return make_error(Errc::not_found, "\"{}\" is not there{}", source,
-                        matches.empty() ? "" : " (.dockerignore leaves it out)");
-  }
-  return plan;
-}
-
 Result<std::string> copy_digest(const SourceTree& tree, const CopyOptions& options, const CopyPlan& plan) {
   Sha256 hash;
   const auto add = [&](const std::string& text) {
@@ -340,52 +199,82 @@ Result<std::string> copy_digest(const SourceTree& tree, const CopyOptions& optio
   return hash.finish_hex();
 }
 
-Result<void> ensure_directory(image::LayerWriter& writer, const std::string& path, const FileAttributes& attributes) {
-  const std::vector<std::string> components = image::path_components(path);
+Result<void> ensure_directory(image::LayerWriter& writer, const std::string& path, const FileAttributes& attributes,
+                              bool through_links) {
   std::string current;
-  for (const std::string& part : components) {
+  for (const std::string& part : image::path_components(path)) {
     current = image::join_path(current, part);
-    TRY_ASSIGN(const std::optional<ViewEntry> entry, writer.view().resolve(current));
+    TRY_ASSIGN(std::optional<ViewEntry> entry, writer.view().lookup(current));
+    if (entry && through_links) {
+      TRY_ASSIGN(entry, writer.view().resolve(current));
+    }
     if (entry && S_ISDIR(entry->status.st_mode)) continue;
-    if (entry) return make_error(Errc::invalid, "\"/{}\" is not a directory", current);
+    if (entry && through_links) return make_error(Errc::invalid, "\"/{}\" is not a directory", current);
     TRY_ASSIGN(const std::string made, writer.directory(current, attributes));
   }
   return {};
 }
 
+namespace {
+
+/// One COPY or ADD being written.
+class CopyWriter {
+ public:
+  CopyWriter(const SourceTree& tree, const CopyOptions& options, image::LayerWriter& writer, timespec time)
+      : tree_{tree}, options_{options}, writer_{writer} {
+    made_ = {0755, options.uid.value_or(0), options.gid.value_or(0), time, {}};
+  }
+
+  Result<void> run(const CopyPlan& plan) {
+    // With --link nothing below is looked at: links in the way become directories.
+    destination_ = image::lexical_path(options_.destination);
+    if (!options_.link) {
+      TRY_ASSIGN(destination_, writer_.view().real_path(options_.destination));
+    }
+    TRY_ASSIGN(const std::optional<ViewEntry> existing, writer_.view().lookup(destination_));
+    into_ = plan.into_directory || (existing && S_ISDIR(existing->status.st_mode));
+    const bool unpacks = std::any_of(plan.items.begin(), plan.items.end(), [](const auto& i) { return i.is_archive; });
+    TRY(ensure(into_ || unpacks ? destination_ : parent_of(destination_)));
+    for (const CopyItem& item : plan.items) TRY(write(item));
+    return {};
+  }
+
+ private:
+  static std::string parent_of(const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    return slash == std::string::npos ? "" : path.substr(0, slash);
+  }
+  Result<void> ensure(const std::string& path) { return ensure_directory(writer_, path, made_, !options_.link); }
+
+  Result<void> write(const CopyItem& item) {
+    if (item.is_archive) {
+      return unpack_archive(item.entry, destination_, writer_).with("\"{}\"", item.entry.path);
+    }
+    // The destination itself was made, or keeps what it has.
+    if (S_ISDIR(item.entry.status.st_mode) && item.target.empty()) return {};
+    const std::string place = into_ ? image::join_path(destination_, item.target) : destination_;
+    if (options_.parents) TRY(ensure(parent_of(place)));
+    TRY_ASSIGN(const bool through_link, links_to_directory(writer_, place, item.entry));
+    if (through_link && !options_.link) return {};
+    TRY(check_target(writer_, place, item.entry));
+    const FileAttributes attributes = final_attributes(tree_, options_, item.entry);
+    return write_item(item, place, attributes, writer_).with("\"/{}\"", place);
+  }
+
+  const SourceTree& tree_;
+  const CopyOptions& options_;
+  image::LayerWriter& writer_;
+  FileAttributes made_;
+  std::string destination_;
+  bool into_ = false;
+};
+
+}  // namespace
+
 Result<void> write_copy(const SourceTree& tree, const CopyOptions& options, const CopyPlan& plan,
                         image::LayerWriter& writer, timespec time) {
-  const FileAttributes made{0755, options.uid.value_or(0), options.gid.value_or(0), time, {}};
-  TRY_ASSIGN(std::string destination, writer.view().real_path(options.destination));
-  TRY_ASSIGN(const std::optional<ViewEntry> existing, writer.view().lookup(destination));
-  const bool into = plan.into_directory || (existing && S_ISDIR(existing->status.st_mode));
-  const std::size_t slash = destination.rfind('/');
-  const std::string parent = slash == std::string::npos ? "" : destination.substr(0, slash);
-  TRY(ensure_directory(writer, into ? destination : parent, made));
-  for (const CopyItem& item : plan.items) {
-    const std::string path = into ? image::join_path(destination, item.target) : destination;
-    if (item.is_archive) {
-      const std::string archive_target = into ? destination : parent;
-      TRY(unpack_archive(item.entry, archive_target, options, writer).with("\"{}\"", item.entry.path));
-      continue;
-    }
-    // The destination itself, or a folder of --parents, keeps what it has if it exists.
-    const std::string place = into && item.target.empty() ? destination : path;
-    if (S_ISDIR(item.entry.status.st_mode) && item.target.empty()) {
-      const bool fresh = !existing;
-      if (fresh) {
-        TRY_ASSIGN(const std::string written, writer.directory(place, final_attributes(tree, options, item.entry)));
-      }
-      continue;
-    }
-    const std::size_t cut = place.rfind('/');
-    if (options.parents && cut != std::string::npos) TRY(ensure_directory(writer, place.substr(0, cut), made));
-    TRY_ASSIGN(const bool through_link, links_to_directory(writer, place, item.entry));
-    if (through_link) continue;
-    TRY(check_target(writer, place, item.entry));
-    TRY(write_item(item, place, final_attributes(tree, options, item.entry), writer).with("\"/{}\"", place));
-  }
-  return {};
+  if (plan.items.empty()) return {};
+  return CopyWriter{tree, options, writer, time}.run(plan);
 }
 
 }  // namespace compose::build

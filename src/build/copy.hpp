@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "build/file_mode.hpp"
 #include "build/ignore.hpp"
 #include "image/layer_writer.hpp"
 #include "image/merged_view.hpp"
@@ -24,10 +25,11 @@ struct CopyOptions {
   std::string destination;           ///< absolute; a "/" at the end says it is a directory
   std::optional<uid_t> uid;          ///< of --chown
   std::optional<gid_t> gid;
-  std::optional<mode_t> mode;        ///< of --chmod
+  std::optional<ModeChange> mode;    ///< of --chmod
   std::vector<std::string> exclude;  ///< of --exclude
   bool parents = false;              ///< keep the sources' folders below the destination
   bool unpack = false;               ///< ADD: tars are unpacked
+  bool link = false;                 ///< links at the destination are replaced, not followed
 };
 
 /// One file, link or folder to be written.
@@ -40,10 +42,10 @@ struct CopyItem {
 struct CopyPlan {
   std::vector<CopyItem> items;
   bool into_directory = false;  ///< the targets lie in the destination, which is (or becomes) a directory
-  bool single_directory = false;
 };
 
-/// Chooses files. Errc::not_found names a source that matches nothing.
+/// Chooses files. Patterns are those of .dockerignore, "**" for any number of folders; one that matches nothing is no
+/// error, a name that is not there is Errc::not_found.
 Result<CopyPlan> plan_copy(const SourceTree& tree, const CopyOptions& options);
 
 /// A digest of everything that determines the written files but the destination's own tree: names, modes, owners,
@@ -54,9 +56,10 @@ Result<std::string> copy_digest(const SourceTree& tree, const CopyOptions& optio
 Result<void> write_copy(const SourceTree& tree, const CopyOptions& options, const CopyPlan& plan,
                         image::LayerWriter& writer, timespec time);
 
-/// Makes a directory and its parents where they do not exist; those that do keep everything.
+/// Makes a directory and its parents where they do not exist; those that do keep everything. Without `through_links`
+/// a link or file in the way is replaced.
 Result<void> ensure_directory(image::LayerWriter& writer, const std::string& path,
-                              const image::FileAttributes& attributes);
+                              const image::FileAttributes& attributes, bool through_links = true);
 
 /// "user", "user:group", "1000", "1000:50" against the tree's own /etc/passwd and /etc/group. A number without group
 /// is its own group, a name without group has the group passwd says.

@@ -1,9 +1,10 @@
 // COPY, ADD and WORKDIR.
-#include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
 #include "base/strings.hpp"
+#include "build/instruction_rules.hpp"
 #include "build/session.hpp"
 #include "image/digest.hpp"
 #include "sys/file.hpp"
@@ -11,26 +12,6 @@
 namespace compose::build {
 
 namespace {
-
-constexpr const char* kImagePrefix = "docker-image://";
-
-Result<mode_t> parse_mode(const std::string& text) {
-  mode_t mode = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '7') return make_error(Errc::invalid, "--chmod wants an octal mode, not \"{}\"", text);
-    mode = mode * 8 + static_cast<mode_t>(c - '0');
-  }
-  if (text.empty() || mode > 07777)
-    return make_error(Errc::invalid, "--chmod wants a mode up to 7777, not \"{}\"", text);
-  return mode;
-}
-
-bool is_true(const Flag& flag) { return !flag.has_value || to_lower(flag.value) == "true" || flag.value == "1"; }
-
-bool is_url(const std::string& text) {
-  return text.starts_with("http://") || text.starts_with("https://") || text.starts_with("git@") ||
-         text.starts_with("git://") || text.starts_with("ssh://");
-}
 
 /// A heredoc among the words of a COPY: its name, else nothing.
 const Heredoc* heredoc_of(const Instruction& item, const std::string& word) {
@@ -52,112 +33,120 @@ std::string destination_of(const image::ImageConfig& config, const std::string& 
 
 }  // namespace
 
-/// The tree that --from means: a stage, a context with a name, an image; the build's own context without it.
-Result<SourceTree> Session::source_tree(const std::string& from, std::size_t before) {
-  if (from.empty()) return context_;
+Result<SourceTree> Session::folder_tree(const std::string& folder) const {
+  struct stat status {};
+  if (::stat(folder.c_str(), &status) != 0) return os_error("context \"{}\"", folder);
+  if (!S_ISDIR(status.st_mode)) return make_error(Errc::invalid, "the context \"{}\" is not a folder", folder);
   SourceTree tree;
-  const auto named = request_.build.additional_contexts.find(from);
-  if (named != request_.build.additional_contexts.end() && !named->second.starts_with(kImagePrefix) &&
-      !request_.named_images.contains(named->second)) {
-    if (is_url(named->second))
-      return make_error(Errc::unsupported, "the context \"{}\" is a URL: only folders and images can be used", from);
-    const Result<std::string> ignore = sys::read_file(named->second + "/.dockerignore");
-    tree.view = image::MergedView{{named->second}};
-    tree.ignore = IgnoreRules{ignore ? *ignore : ""};
-    tree.from_host = true;
-    return tree;
-  }
-  if (named == request_.build.additional_contexts.end()) {
-    if (const std::optional<std::size_t> index = plan_.find_stage(from, before, true)) {
-      TRY_ASSIGN(const StageState* state, stage(*index));
-      tree.view = state->view();
-      tree.identity = state->chain().empty() ? "scratch" : state->chain();
-      return tree;
-    }
-  }
-  TRY_ASSIGN(const StageState state, image_state(from, ""));
-  tree.view = state.view();
-  tree.identity = state.chain().empty() ? "scratch" : state.chain();
+  const Result<std::string> ignore = sys::read_file(folder + "/.dockerignore");
+  tree.view = image::MergedView{{folder}};
+  tree.ignore = IgnoreRules{ignore ? *ignore : ""};
+  tree.from_host = true;
   return tree;
 }
 
-Result<CopyOptions> Session::copy_options(StageRun& run, const Instruction& item,
-                                          std::vector<std::string>& heredocs) const {
-  CopyOptions options;
-  const auto expanded = [&](const std::string& text) {
-    return image::expand_word(text, lookup(run.state), plan_.file.escape);
+/// The tree that --from means: a context with a name, a stage, an image; the build's own context without it.
+Result<SourceTree> Session::source_tree(const std::string& from, std::size_t before) {
+  if (from.empty()) return context_;
+  const auto of_layers = [](const StageState& state) {
+    SourceTree tree;
+    tree.view = state.view();
+    tree.identity = state.chain().empty() ? "scratch" : state.chain();
+    return tree;
   };
-  bool unpack = item.keyword == "ADD";
+  const std::optional<NamedContext> named = find_context(request_.build.additional_contexts, from);
+  if (named && named->kind == NamedContext::Kind::folder) return folder_tree(named->location);
+  if (named && named->kind == NamedContext::Kind::remote)
+    return make_error(Errc::unsupported, "the context \"{}\" is a URL: only folders and images can be used", from);
+  if (!named) {
+    if (const std::optional<std::size_t> index = plan_.find_stage(from, before, true)) {
+      TRY_ASSIGN(const StageState* state, stage(*index));
+      return of_layers(*state);
+    }
+  }
+  TRY_ASSIGN(const StageState state, image_state(from, ""));
+  return of_layers(state);
+}
+
+Result<void> Session::copy_flags(StageRun& run, const Instruction& item, CopySources& sources) const {
+  CopyOptions& options = sources.options;
+  options.unpack = switch_flag(item, "unpack", item.keyword == "ADD");
+  options.parents = switch_flag(item, "parents");
+  options.link = switch_flag(item, "link");
+  std::string chown;
+  std::string chmod;
   for (const Flag& flag : item.flags) {
+    if (flag.name != "chown" && flag.name != "chmod" && flag.name != "exclude") continue;
+    TRY_ASSIGN(std::string text, image::expand_word(flag.value, lookup(run.state), plan_.file.escape));
     if (flag.name == "chown") {
-      TRY_ASSIGN(const std::string text, expanded(flag.value));
       TRY_ASSIGN(const Owner owner, resolve_owner(run.state.view(), text).with("--chown={}", text));
       options.uid = owner.uid;
       options.gid = owner.gid;
+      chown = fmt::format("--chown={} ", text);
     } else if (flag.name == "chmod") {
-      TRY_ASSIGN(const std::string text, expanded(flag.value));
-      TRY_ASSIGN(options.mode, parse_mode(text));
-    } else if (flag.name == "exclude") {
-      TRY_ASSIGN(std::string text, expanded(flag.value));
+      TRY_ASSIGN(options.mode, ModeChange::parse(text));
+      chmod = fmt::format("--chmod={} ", text);
+    } else {
       options.exclude.push_back(std::move(text));
-    } else if (flag.name == "parents" && item.keyword == "COPY") {
-      options.parents = is_true(flag);
-    } else if (flag.name == "unpack" && item.keyword == "ADD") {
-      unpack = is_true(flag);
-    } else if (flag.name != "link" && (flag.name != "from" || item.keyword != "COPY")) {
-      return make_error(Errc::invalid, "{} has no flag --{}", item.keyword, flag.name);
     }
   }
-  options.unpack = unpack;
+  sources.written = chown + chmod;
+  return {};
+}
+
+Result<Session::CopySources> Session::copy_sources(StageRun& run, const Instruction& item) const {
+  CopySources result;
+  CopyOptions& options = result.options;
+  TRY(copy_flags(run, item, result));
+  const auto expanded = [&](const std::string& text) {
+    return image::expand_word(text, lookup(run.state), plan_.file.escape);
+  };
   std::vector<std::string> words;
   if (std::optional<std::vector<std::string>> listed = image::parse_json_strings(item.arguments)) {
     words = std::move(*listed);
   } else {
     words = image::split_words(item.arguments, plan_.file.escape);
   }
-  if (words.size() < 2)
-    return make_error(Errc::invalid, "{} wants at least one source and a destination", item.keyword);
   for (std::size_t i = 0; i + 1 < words.size(); ++i) {
     if (const Heredoc* heredoc = heredoc_of(item, words[i])) {
-      heredocs.push_back(heredoc->name);
+      result.heredocs.push_back(heredoc->name);
       continue;
     }
     TRY_ASSIGN(std::string source, expanded(words[i]));
-    if (is_url(source))
+    if (source.empty()) return make_error(Errc::invalid, "{}: the source \"{}\" is empty", item.keyword, words[i]);
+    if (is_remote(source))
       return make_error(Errc::unsupported, "{}: \"{}\" is a URL: only files of the context can be used", item.keyword,
                         source);
+    result.written += source + " ";
     options.sources.push_back(std::move(source));
   }
+  for (const std::string& name : result.heredocs) result.written += "<<" + name + " ";
+  if (item.flag("checksum") != nullptr)
+    return make_error(Errc::invalid, "--checksum is for a URL or git, not for files of the context");
   TRY_ASSIGN(const std::string destination, expanded(words.back()));
   if (destination.empty()) return make_error(Errc::invalid, "{}: the destination is empty", item.keyword);
   options.destination = destination_of(run.state.config, destination);
-  return options;
+  result.written += destination;
+  if (options.sources.size() + result.heredocs.size() > 1 && !options.destination.ends_with('/'))
+    return make_error(Errc::invalid, "with several sources the destination must end with \"/\"");
+  return result;
 }
 
 Result<void> Session::copy(StageRun& run, const Instruction& item) {
   const Flag* from = item.flag("from");
   TRY_ASSIGN(const SourceTree tree, source_tree(from ? from->value : "", static_cast<std::size_t>(run.stage.index)));
-  std::vector<std::string> heredocs;
-  TRY_ASSIGN(CopyOptions options, copy_options(run, item, heredocs));
-  if (options.sources.size() + heredocs.size() > 1 && !options.destination.ends_with('/') &&
-      options.destination != "/") {
-    return make_error(Errc::invalid, "with several sources the destination must end with \"/\"");
-  }
+  TRY_ASSIGN(const CopySources sources, copy_sources(run, item));
+  const CopyOptions& options = sources.options;
   // Here-documents become files of a folder of their own.
   std::optional<image::Workspace> documents;
   SourceTree document_tree;
   CopyOptions document_options = options;
-  document_options.sources = heredocs;
+  document_options.sources = sources.heredocs;
   document_options.unpack = false;
-  if (!heredocs.empty()) {
+  document_options.parents = false;
+  if (!sources.heredocs.empty()) {
     TRY_ASSIGN(documents, internal_.workspace());
-    for (const Heredoc& heredoc : item.heredocs) {
-      std::string content = heredoc.content;
-      if (heredoc.expand) {
-        TRY_ASSIGN(content, image::expand_text(heredoc.content, lookup(run.state), plan_.file.escape));
-      }
-      TRY(sys::write_file_atomic(documents->path() + "/" + heredoc.name, content, 0644));
-    }
+    TRY(write_heredocs(run, item, documents->path()));
     document_tree.view = image::MergedView{{documents->path()}};
     document_tree.from_host = true;
   }
@@ -169,24 +158,38 @@ Result<void> Session::copy(StageRun& run, const Instruction& item) {
   FileStep step;
   step.instruction = &item;
   step.name = step_name(run, item);
-  step.created_by = item.text + " # compose";
+  step.created_by = fmt::format("{} {} # compose", item.keyword, sources.written);
   const auto number = [](const auto& value) { return value ? std::to_string(*value) : std::string{"-"}; };
   step.key = KeyBuilder{}
-                 .add("copy 1")
+                 .add("copy 2")
                  .add(run.state.chain())
                  .add(options.destination)
-                 .add(number(options.uid) + ":" + number(options.gid) + ":" + number(options.mode))
+                 .add(number(options.uid) + ":" + number(options.gid) + (options.link ? ":link" : ""))
+                 .add(options.mode ? options.mode->text() : "-")
                  .add(digest)
                  .add(document_digest)
                  .digest();
-  step.make = [&](const std::string&, const std::string& folder) -> Result<void> {
+  step.make = [&](const std::string&, const std::string& folder, int) -> Result<void> {
     TRY_ASSIGN(image::LayerWriter writer, image::LayerWriter::create(folder, run.state.view()));
     const timespec time = file_time();
-    if (!plan.items.empty()) TRY(write_copy(tree, options, plan, writer, time));
-    if (!document_plan.items.empty()) TRY(write_copy(document_tree, document_options, document_plan, writer, time));
+    TRY(write_copy(tree, options, plan, writer, time));
+    TRY(write_copy(document_tree, document_options, document_plan, writer, time));
     return writer.finish();
   };
   return file_step(run, step);
+}
+
+Result<void> Session::write_heredocs(const StageRun& run, const Instruction& item, const std::string& folder) const {
+  for (const Heredoc& heredoc : item.heredocs) {
+    std::string content = heredoc.content;
+    if (heredoc.expand) {
+      TRY_ASSIGN(content, image::expand_text(heredoc.content, lookup(run.state), plan_.file.escape));
+    }
+    if (heredoc.name.find('/') != std::string::npos || heredoc.name == "." || heredoc.name == "..")
+      return make_error(Errc::invalid, "\"{}\" is no name for a file", heredoc.name);
+    TRY(sys::write_file_atomic(folder + "/" + heredoc.name, content, 0644));
+  }
+  return {};
 }
 
 /// WORKDIR makes the directory if it is not there, for the user that is set.
@@ -198,7 +201,7 @@ Result<void> Session::work_dir(StageRun& run, const Instruction& item) {
   step.created_by = "WORKDIR " + path;
   const std::string user = run.state.config.user;
   step.key = KeyBuilder{}.add("workdir 1").add(run.state.chain()).add(path).add(user).digest();
-  step.make = [&](const std::string&, const std::string& folder) -> Result<void> {
+  step.make = [&](const std::string&, const std::string& folder, int) -> Result<void> {
     TRY_ASSIGN(image::LayerWriter writer, image::LayerWriter::create(folder, run.state.view()));
     Owner owner;
     if (!user.empty()) {

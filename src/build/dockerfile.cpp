@@ -113,6 +113,7 @@ class Parser {
         return result_.error_at(number(next_), number(next_), fmt::format("the directive \"{}\" is given twice", key));
       }
       if (key == "syntax") result_.syntax = value;
+      if (key == "check") result_.check = value;
       if (key == "escape") {
         if (value != "\\" && value != "`") {
           return result_.error_at(number(next_), number(next_), "the escape character can be \\ or `");
@@ -222,11 +223,50 @@ const Flag* Instruction::flag(std::string_view name) const {
   return nullptr;
 }
 
+namespace {
+
+/// What of the lines a message is about: the first text it has in quotes that stands in one of them, else the
+/// instruction's keyword.
+struct Mark {
+  int line = 0;
+  std::size_t column = 0;
+  std::size_t size = 0;
+};
+
+Mark mark_of(const std::vector<std::string>& lines, int first, int last, const std::string& message) {
+  const auto line_at = [&](int number) -> const std::string& { return lines[static_cast<std::size_t>(number) - 1]; };
+  for (std::size_t open = message.find('"'); open != std::string::npos;) {
+    const std::size_t close = message.find('"', open + 1);
+    if (close == std::string::npos) break;
+    const std::string word = message.substr(open + 1, close - open - 1);
+    for (int number = first; number <= last && !trim(word).empty(); ++number) {
+      const std::size_t column = line_at(number).find(word);
+      if (column != std::string::npos) return {number, column, word.size()};
+    }
+    open = message.find('"', close + 1);
+  }
+  const std::string& line = line_at(first);
+  const std::size_t column = std::min(line.find_first_not_of(" \t"), line.size());
+  return {first, column, std::min(line.find_first_of(" \t", column), line.size()) - column};
+}
+
+}  // namespace
+
 Error Dockerfile::error_at(int first, int last, const std::string& message, Errc code) const {
   std::string text = fmt::format("{}:{}: {}", name, first, message);
-  const int end = std::min(last, first + kExcerptLines - 1);
-  for (int line = std::max(first, 1); line <= end && line <= static_cast<int>(lines.size()); ++line) {
-    text += fmt::format("\n{:>6} | {}", line, lines[static_cast<std::size_t>(line) - 1]);
+  first = std::max(first, 1);
+  const int end = std::min({last, first + kExcerptLines - 1, static_cast<int>(lines.size())});
+  if (end < first) return Error{code, text};
+  const Mark mark = mark_of(lines, first, end, message);
+  for (int line = first; line <= end; ++line) {
+    const std::string& source = lines[static_cast<std::size_t>(line) - 1];
+    text += fmt::format("\n{:>6} | {}", line, source);
+    if (line != mark.line || mark.size == 0) continue;
+    // Tabs stay tabs, so that the caret stands where the text does.
+    std::string indent = source.substr(0, mark.column);
+    std::replace_if(
+        indent.begin(), indent.end(), [](char c) { return c != '\t'; }, ' ');
+    text += fmt::format("\n       | {}{}", indent, std::string(mark.size, '^'));
   }
   if (end < last) text += "\n       | …";
   return Error{code, text};

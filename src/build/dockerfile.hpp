@@ -42,9 +42,11 @@ struct Dockerfile {
   std::vector<std::string> lines;  ///< of the source
   char escape = '\\';
   std::string syntax;  ///< of "# syntax="
+  std::string check;   ///< of "# check="
   std::vector<Instruction> instructions;
 
-  /// "Dockerfile:3: message" and below it the lines first..last with their numbers.
+  /// "Dockerfile:3: message" and below it the lines first..last with their numbers; carets under the first text in
+  /// double quotes of the message that stands there, else under the instruction.
   Error error_at(int first, int last, const std::string& message, Errc code = Errc::invalid) const;
   Error error_at(const Instruction& instruction, const std::string& message, Errc code = Errc::invalid) const {
     return error_at(instruction.line, instruction.last_line, message, code);

@@ -74,6 +74,7 @@ TEST(Dockerfile, UnknownInstructionIsShownWithItsLineAndTheNearestOne) {
   EXPECT_EQ(error_of("FROM a\n\nRUNN x \\\n y\n"),
             "Dockerfile:3: unknown instruction \"RUNN\" (did you mean RUN?)\n"
             "     3 | RUNN x \\\n"
+            "       | ^^^^\n"
             "     4 |  y");
   EXPECT_NE(error_of("").find("no instruction"), std::string::npos);
   EXPECT_NE(error_of(std::string{"FROM a\0", 7}).find("text file"), std::string::npos);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "base/strings.hpp"
 #include "image/layer_writer.hpp"
 #include "image/merged_view.hpp"
+#include "runtime/container/container.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
 #include "sys/program.hpp"
@@ -93,6 +95,16 @@ Result<void> drain(UniqueFd out, UniqueFd err, const OutputLine& output) {
   return {};
 }
 
+Result<sys::ExitStatus> run_child(const sys::SpawnOptions& options, Pipe out, Pipe err, const OutputLine& output) {
+  TRY_ASSIGN(const sys::Child child, sys::spawn(options));
+  out.write.reset();
+  err.write.reset();
+  const Result<void> drained = drain(std::move(out.read), std::move(err.read), output);
+  TRY_ASSIGN(const sys::ExitStatus status, sys::wait_child(child.pid));
+  if (!drained) return drained.error();
+  return status;
+}
+
 std::string hosts_text(const RunRequest& request) {
   std::string text = fmt::format(
       "127.0.0.1\tlocalhost {}\n::1\tlocalhost ip6-localhost "
@@ -134,7 +146,7 @@ bool repeats_below(const std::string& upper, const struct stat& status, const im
 /// Removes the entry at a physical path if it is an empty stub that is not below; true if the parent may go next.
 Result<bool> remove_stub(const std::string& upper, const image::MergedView& below, const std::string& path) {
   const std::string host = upper + "/" + path;
-  struct stat status{};
+  struct stat status {};
   if (::lstat(host.c_str(), &status) != 0) return false;
   TRY_ASSIGN(const std::optional<image::ViewEntry> original, below.lookup(path));
   if (original) {
@@ -159,13 +171,29 @@ Result<int> RuntimeRunner::run(const RunRequest& request, const OutputLine& outp
   options.program = program;
   options.arguments = {"compose-runtime", "--root", request.workspace + "/run", "run", "--bundle", bundle, request.id};
   options.fds = {{null.get(), 0}, {out.write.get(), 1}, {err.write.get(), 2}};
-  TRY_ASSIGN(const sys::Child child, sys::spawn(options));
-  out.write.reset();
-  err.write.reset();
-  const Result<void> drained = drain(std::move(out.read), std::move(err.read), output);
-  TRY_ASSIGN(const sys::ExitStatus status, sys::wait_child(child.pid));
-  if (!drained) return drained.error();
-  return status.code;
+  const std::string root = request.workspace + "/run";
+  {
+    const std::lock_guard lock{mutex_};
+    if (cancelled_) return make_error(Errc::cancelled, "the build has ended");
+    running_[request.id] = root;
+  }
+  Result<sys::ExitStatus> status = run_child(options, std::move(out), std::move(err), output);
+  const std::lock_guard lock{mutex_};
+  running_.erase(request.id);
+  if (cancelled_) return make_error(Errc::cancelled, "the build has ended");
+  if (!status) return std::move(status).error();
+  return status->code;
+}
+
+void RuntimeRunner::cancel() {
+  const std::lock_guard lock{mutex_};
+  cancelled_ = true;
+  for (const auto& [id, root] : running_) {
+    // One that is just being made is not found, and runs to its own end.
+    const auto container = runtime::container::Container::load(root, id);
+    if (!container) continue;
+    if (const auto process = container->open_process()) (void)sys::send_signal(process->get(), SIGKILL).ok();
+  }
 }
 
 Result<void> remove_mount_points(const RunRequest& request) {

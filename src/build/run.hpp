@@ -6,6 +6,7 @@
 // masked and read-only paths.
 #include <functional>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,7 @@ struct RunMount {
   std::string target;              ///< absolute
   std::string source;              ///< on the host, for folder and file
   std::vector<std::string> lower;  ///< overlay: layers, top first
+  std::string upper;               ///< overlay: where writes go, with "-work" behind it for overlayfs; empty: read-only
   bool read_only = false;
   std::optional<std::int64_t> size;  ///< tmpfs: bytes
 };
@@ -42,7 +44,8 @@ struct RunRequest {
   std::string user;
   std::string working_dir;
   std::vector<RunMount> mounts;
-  bool network_none = false;
+  enum class Network { own, host, none };
+  Network network = Network::own;
   bool privileged = false;
   std::map<std::string, model::Strings> extra_hosts;
   std::map<std::string, model::Ulimit> ulimits;
@@ -57,12 +60,20 @@ class Runner {
   virtual ~Runner() = default;
   /// Runs to the end; returns the exit code (128 + n for a signal). Errors are those of starting it.
   virtual Result<int> run(const RunRequest& request, const OutputLine& output) = 0;
+  /// Ends what runs in other threads, and every later run() at once, with Errc::cancelled.
+  virtual void cancel() {}
 };
 
 /// Runs steps by compose-runtime.
 class RuntimeRunner : public Runner {
  public:
   Result<int> run(const RunRequest& request, const OutputLine& output) override;
+  void cancel() override;
+
+ private:
+  std::mutex mutex_;
+  bool cancelled_ = false;
+  std::map<std::string, std::string> running_;  ///< container id -> root of its runtime
 };
 
 /// The text of the container's config.json, for RuntimeRunner and its tests.

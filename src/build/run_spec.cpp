@@ -89,7 +89,11 @@ spec::Mount step_mount(const RunMount& mount) {
     result.source = "overlay";
     std::string lower;
     for (const std::string& layer : mount.lower) lower += (lower.empty() ? "" : ":") + layer;
-    result.options = {"ro", "lowerdir=" + lower};
+    result.options = {mode, "lowerdir=" + lower};
+    if (!mount.upper.empty()) {
+      result.options.push_back("upperdir=" + mount.upper);
+      result.options.push_back("workdir=" + mount.upper + "-work");
+    }
   }
   return result;
 }
@@ -123,7 +127,7 @@ Result<std::string> bundle_config(const RunRequest& request, const std::string& 
 
   for (const char* type : {"pid", "mount", "ipc", "uts", "cgroup"}) config.linux_.namespaces.push_back({type, ""});
   config.linux_.cgroups_path = "/compose/build/" + request.id;
-  if (request.network_none) config.linux_.namespaces.push_back({"network", ""});
+  if (request.network == RunRequest::Network::none) config.linux_.namespaces.push_back({"network", ""});
   if (!request.privileged) {
     config.linux_.masked_paths = {"/proc/acpi",
                                   "/proc/asound",

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <thread>
 
 #include "base/sha256.hpp"
 #include "base/strings.hpp"
@@ -20,7 +21,6 @@ namespace {
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::array<const char*, 5> kProxyArguments = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY",
                                                         "ALL_PROXY"};
-constexpr const char* kImagePrefix = "docker-image://";
 constexpr const char* kHistoryComment = "compose build";
 
 bool makes_files(const std::string& keyword) {
@@ -44,7 +44,7 @@ Result<void> clamp_times(const std::string& folder, std::int64_t epoch) {
   TRY_ASSIGN(const std::vector<std::string> names, sys::list_directory(folder));
   for (const std::string& name : names) {
     const std::string path = folder + "/" + name;
-    struct stat status{};
+    struct stat status {};
     if (::lstat(path.c_str(), &status) != 0) return os_error("stat \"{}\"", path);
     if (S_ISDIR(status.st_mode)) TRY(clamp_times(path, epoch));
     if (status.st_mtime <= epoch) continue;
@@ -53,6 +53,18 @@ Result<void> clamp_times(const std::string& folder, std::int64_t epoch) {
       return os_error("set the time of \"{}\"", path);
   }
   return {};
+}
+
+/// --platform of FROM against what the image is for; "" asks for nothing.
+Result<void> check_platform(const std::string& wanted, const image::ImageConfig& config, const std::string& name) {
+  if (wanted.empty()) return {};
+  const std::vector<std::string> parts = split(wanted, '/');
+  const auto same = [&](std::size_t index, const std::string& has) {
+    return index >= parts.size() || parts[index] == has || has.empty();
+  };
+  if (parts.size() == 1 ? parts[0] == "linux" : same(0, config.os) && same(1, config.architecture)) return {};
+  return make_error(Errc::unsupported, "the image \"{}\" is for {}/{}, not \"{}\"", name, config.os,
+                    config.architecture, wanted);
 }
 
 /// An error of a step, at its line unless it has one already.
@@ -93,64 +105,144 @@ Session::Session(const BuildRequest& request, image::Store& store, const PullIma
       runner_{runner},
       cache_{internal_},
       build_args_{build_arguments(request)},
-      done_(plan_.stages.size()) {}
+      slots_(plan_.stages.size()) {}
 
 Result<StageState> Session::run() {
   TRY(cache_.make_folders());
-  // In the file's order, so that the output reads as the file does; the target comes last.
-  for (const std::size_t index : plan_.needed()) {
-    if (index != plan_.target) TRY(stage(index));
+  const std::set<std::size_t> needed = plan_.needed();
+  for (const std::size_t index : needed) slots_[index].needed = true;
+  const std::size_t limit = std::max(2U, std::thread::hardware_concurrency());
+  std::vector<std::thread> helpers;
+  for (std::size_t i = 1; i < std::min(needed.size(), limit); ++i) helpers.emplace_back([this] { work(); });
+  work();
+  for (std::thread& helper : helpers) helper.join();
+  if (first_error_) return *first_error_;
+  return slots_[plan_.target].state;
+}
+
+std::optional<std::size_t> Session::take_ready() {
+  for (std::size_t index = 0; index < slots_.size(); ++index) {
+    if (!slots_[index].needed || slots_[index].status != Slot::Status::open) continue;
+    const std::set<std::size_t> needs = plan_.needs(index);
+    const bool ready = std::all_of(needs.begin(), needs.end(),
+                                   [&](std::size_t other) { return slots_[other].status == Slot::Status::done; });
+    if (ready) return index;
   }
-  TRY_ASSIGN(const StageState* target, stage(plan_.target));
-  return *target;
+  return std::nullopt;
+}
+
+void Session::work() {
+  std::unique_lock lock{mutex_};
+  while (true) {
+    std::optional<std::size_t> index;
+    wake_.wait(lock, [&] {
+      const bool left = std::any_of(slots_.begin(), slots_.end(),
+                                    [](const Slot& slot) { return slot.needed && slot.status == Slot::Status::open; });
+      return first_error_ || !left || (index = take_ready());
+    });
+    if (first_error_ || !index) return;
+    lock.unlock();
+    // The error is kept for run(): this thread may not be the one that called it.
+    (void)stage(*index).ok();
+    lock.lock();
+  }
 }
 
 Result<const StageState*> Session::stage(std::size_t index) {
-  std::optional<StageState>& done = done_[index];
-  if (done) return &*done;
+  Slot& slot = slots_[index];
+  {
+    std::unique_lock lock{mutex_};
+    wake_.wait(lock, [&] { return slot.status != Slot::Status::running; });
+    if (slot.status == Slot::Status::done) return &slot.state;
+    if (slot.status == Slot::Status::failed) return *slot.error;
+    slot.status = Slot::Status::running;
+  }
+  Result<StageState> built = build_stage(index);
+  const std::lock_guard lock{mutex_};
+  if (built) {
+    slot.state = std::move(*built);
+    slot.status = Slot::Status::done;
+  } else {
+    slot.error = built.error();
+    slot.status = Slot::Status::failed;
+    if (!first_error_) {
+      first_error_ = built.error();
+      runner_.cancel();
+    }
+  }
+  wake_.notify_all();
+  if (slot.error) return *slot.error;
+  return &slot.state;
+}
+
+Result<StageState> Session::build_stage(std::size_t index) {
   const Stage& stage = plan_.stages[index];
   const model::Strings& uncached = request_.build.no_cache_filter;
   StageRun run{stage, {}, 1, 1, !request_.no_cache && !request_.build.no_cache};
   if (std::find(uncached.begin(), uncached.end(), stage.name) != uncached.end()) run.use_cache = false;
   TRY_ASSIGN(run.state, base_of(stage, index));
+  if (!run.state.config.env_value("PATH"))
+    run.state.config.env.insert(run.state.config.env.begin(), std::string{"PATH="} + kDefaultPath);
   TRY(run_stage(run));
-  done = std::move(run.state);
-  return &*done;
+  return std::move(run.state);
 }
 
 Result<StageState> Session::base_of(const Stage& stage, std::size_t index) {
-  if (!request_.build.additional_contexts.contains(stage.base)) {
+  const std::optional<NamedContext> named = find_context(request_.build.additional_contexts, stage.base);
+  if (!named) {
     if (const std::optional<std::size_t> earlier = plan_.find_stage(stage.base, index, false)) {
       TRY_ASSIGN(const StageState* base, this->stage(*earlier));
       StageState state = *base;
-      state.args.clear();
+      state.declared.clear();
       state.cmd_set = false;
       return state;
     }
-    if (stage.base == "scratch") {
-      StageState state;
-      state.config.architecture = image::host_architecture();
-      state.config.os = "linux";
-      state.config.env = {std::string{"PATH="} + kDefaultPath};
-      return state;
-    }
+  }
+  const bool is_folder =
+      named && (named->kind == NamedContext::Kind::folder || named->kind == NamedContext::Kind::remote);
+  if (is_folder || (!named && stage.base == "scratch")) {
+    StageState state;
+    state.config.architecture = image::host_architecture();
+    state.config.os = "linux";
+    state.config.working_dir = "/";
+    return state;
   }
   Result<StageState> state = image_state(stage.base, stage.platform);
   if (!state) return at(plan_.file, stage.from, state.error());
   return state;
 }
 
+Result<void> Session::folder_base(StageRun& run, const NamedContext& context) {
+  TRY_ASSIGN(const SourceTree tree, source_tree(context.name, static_cast<std::size_t>(run.stage.index)));
+  CopyOptions options;
+  options.sources = {"/"};
+  options.destination = "/";
+  TRY_ASSIGN(const CopyPlan plan, plan_copy(tree, options));
+  TRY_ASSIGN(const std::string digest, copy_digest(tree, options, plan));
+  FileStep step;
+  step.instruction = &run.stage.from;
+  step.name = step_name(run, run.stage.from);
+  step.created_by = "local source for " + context.name;
+  step.key = KeyBuilder{}.add("folder 1").add(digest).digest();
+  step.make = [&](const std::string&, const std::string& folder, int) -> Result<void> {
+    TRY_ASSIGN(image::LayerWriter writer, image::LayerWriter::create(folder, run.state.view()));
+    TRY(write_copy(tree, options, plan, writer, file_time()));
+    return writer.finish();
+  };
+  return file_step(run, step);
+}
+
 /// A base from the store, fetched if it has to be.
 Result<StageState> Session::image_state(const std::string& name, const std::string& platform) {
   std::string image_name = name;
-  if (const auto named = request_.build.additional_contexts.find(name);
-      named != request_.build.additional_contexts.end()) {
-    if (named->second.starts_with(kImagePrefix)) {
-      image_name = named->second.substr(std::string_view{kImagePrefix}.size());
-    } else if (const auto service = request_.named_images.find(named->second); service != request_.named_images.end()) {
+  if (const auto named = find_context(request_.build.additional_contexts, name)) {
+    const auto service = request_.named_images.find(named->location);
+    if (named->kind == NamedContext::Kind::image) {
+      image_name = named->location;
+    } else if (named->kind == NamedContext::Kind::service && service != request_.named_images.end()) {
       image_name = service->second;
     } else {
-      return make_error(Errc::invalid, "the context \"{}\" ({}) is no image", name, named->second);
+      return make_error(Errc::invalid, "the context \"{}\" ({}) is no image", name, named->location);
     }
   }
   std::optional<image::Image> found;
@@ -165,6 +257,7 @@ Result<StageState> Session::image_state(const std::string& name, const std::stri
     return make_error(Errc::not_found, "the image \"{}\" is not in the store: import, load or build it first",
                       image_name);
   }
+  TRY(check_platform(platform, found->config, image_name));
   StageState state;
   state.config = found->config;
   state.created = found->config.created;
@@ -184,8 +277,14 @@ Result<void> Session::run_stage(StageRun& run) {
   items.insert(items.end(), run.stage.instructions.begin(), run.stage.instructions.end());
   run.step_count += static_cast<int>(
       std::count_if(items.begin(), items.end(), [](const Instruction& item) { return makes_files(item.keyword); }));
-  BuildEvent from{BuildEvent::Kind::cached, ++steps_, step_name(run, run.stage.from), "", false, 0};
-  report(std::move(from));
+  const std::optional<NamedContext> named = find_context(request_.build.additional_contexts, run.stage.base);
+  if (named && run.state.layers.empty() && run.state.config.history.empty()) {
+    const Result<void> made = folder_base(run, *named);
+    if (!made) return at(plan_.file, run.stage.from, made.error());
+  } else {
+    BuildEvent from{BuildEvent::Kind::cached, ++steps_, step_name(run, run.stage.from), "", false, 0};
+    report(std::move(from));
+  }
   for (const Instruction& item : items) {
     const Result<void> result = instruction(run, item);
     if (!result) return at(plan_.file, item, result.error());
@@ -204,8 +303,6 @@ Result<void> Session::instruction(StageRun& run, const Instruction& item) {
     for (const Flag& flag : item.flags) with_flags += fmt::format("--{}={} ", flag.name, flag.value);
     with_flags += item.arguments;
     arguments = with_flags;
-  } else if (!item.flags.empty()) {
-    return make_error(Errc::invalid, "{} has no flag --{}", item.keyword, item.flags[0].name);
   }
   std::string trigger;
   if (item.keyword == "ONBUILD") {
@@ -217,7 +314,7 @@ Result<void> Session::instruction(StageRun& run, const Instruction& item) {
   TRY(image::apply_instruction(run.state.config, item.keyword, arguments, context));
   run.state.cmd_set = context.cmd_set;
   if (item.keyword == "WORKDIR") return work_dir(run, item);
-  add_history(run.state, item.text, true);
+  if (item.keyword != "ONBUILD") add_history(run.state, item.text, true);
   return {};
 }
 
@@ -230,6 +327,8 @@ Result<void> Session::argument(StageRun& run, const Instruction& item) {
     TRY_ASSIGN(const std::string name,
                image::expand_word(word.substr(0, equals), lookup(run.state), plan_.file.escape));
     if (name.empty()) return make_error(Errc::invalid, "ARG \"{}\" has an empty name", word);
+    std::vector<std::string>& declared = run.state.declared;
+    if (std::find(declared.begin(), declared.end(), name) == declared.end()) declared.push_back(name);
     if (const auto given = build_args_.find(name); given != build_args_.end()) {
       run.state.args[name] = given->second;
     } else if (equals != std::string::npos) {
@@ -256,7 +355,8 @@ std::string Session::step_name(StageRun& run, const Instruction& item) {
   return fmt::format("[{}{}{}/{}] {}", label, label.empty() ? "" : " ", run.next_step++, run.step_count, item.text);
 }
 
-void Session::report(BuildEvent event) const {
+void Session::report(BuildEvent event) {
+  const std::lock_guard lock{report_mutex_};
   if (request_.progress) request_.progress(event);
 }
 
@@ -293,7 +393,7 @@ Result<void> Session::file_step(StageRun& run, const FileStep& step) {
   const int number = ++steps_;
   report({BuildEvent::Kind::started, number, step.name, "", false, 0});
   const auto begin = std::chrono::steady_clock::now();
-  Result<StepResult> result = make_step(run, step);
+  Result<StepResult> result = make_step(run, step, number);
   if (!result) {
     cache_.unlock(step.key, std::move(lock));
     report({BuildEvent::Kind::failed, number, step.name, result.error().message(), false, seconds_since(begin)});
@@ -305,10 +405,10 @@ Result<void> Session::file_step(StageRun& run, const FileStep& step) {
   return apply(run, step, *result);
 }
 
-Result<StepResult> Session::make_step(StageRun& run, const FileStep& step) {
+Result<StepResult> Session::make_step(StageRun& run, const FileStep& step, int number) {
   TRY_ASSIGN(const image::Workspace space, internal_.workspace());
   const std::string folder = space.path() + "/layer";
-  TRY(step.make(space.path(), folder));
+  TRY(step.make(space.path(), folder, number));
   return seal(run, folder);
 }
 

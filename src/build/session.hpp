@@ -1,14 +1,19 @@
 #pragma once
-// One build going on: stages in the order they are needed, each step from the cache or made.
+// One build going on: stages side by side as far as they do not need each other, each step from the cache or made.
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "build/builder.hpp"
+#include "build/contexts.hpp"
 #include "build/copy.hpp"
+#include "build/mount_options.hpp"
 #include "build/run.hpp"
 #include "build/stages.hpp"
 #include "build/step_cache.hpp"
@@ -20,9 +25,10 @@ namespace compose::build {
 /// What a stage has become so far.
 struct StageState {
   image::ImageConfig config;
-  std::vector<image::Layer> layers;  ///< lowest first
-  std::string created;               ///< of the newest layer; RFC 3339
-  Arguments args;                    ///< ARGs in scope
+  std::vector<image::Layer> layers;   ///< lowest first
+  std::string created;                ///< of the newest layer; RFC 3339
+  Arguments args;                     ///< ARGs in scope, those of the stage below included
+  std::vector<std::string> declared;  ///< ARGs of this very stage, in order
   bool cmd_set = false;
 
   std::string chain() const { return layers.empty() ? "" : layers.back().chain_id; }
@@ -34,7 +40,8 @@ class Session {
   Session(const BuildRequest& request, image::Store& store, const PullImage& pull, StagePlan plan, SourceTree context,
           Runner& runner);
 
-  /// Builds the target stage and what it needs. The configuration is complete but for the request's labels.
+  /// Builds the target stage and what it needs, independent stages in threads of their own. The configuration is
+  /// complete but for the request's labels.
   Result<StageState> run();
 
  private:
@@ -45,8 +52,8 @@ class Session {
     std::string created_by;  ///< for the history
     std::string key;
     bool use_cache = true;
-    /// Fills folder/diff; `folder` lies in a workspace of its own.
-    std::function<Result<void>(const std::string& workspace, const std::string& folder)> make;
+    /// Fills folder/diff; `folder` lies in a workspace of its own. `number` is the step's in the events.
+    std::function<Result<void>(const std::string& workspace, const std::string& folder, int number)> make;
   };
   struct StageRun {
     const Stage& stage;
@@ -56,8 +63,15 @@ class Session {
     bool use_cache = true;
   };
 
+  /// A stage that was built, is built now by this thread, or is waited for.
   Result<const StageState*> stage(std::size_t index);
+  Result<StageState> build_stage(std::size_t index);
+  /// Builds stages whose needs are met until none is left.
+  void work();
+  std::optional<std::size_t> take_ready();
   Result<StageState> base_of(const Stage& stage, std::size_t index);
+  /// What FROM means when it names a folder: an image of nothing but its files.
+  Result<void> folder_base(StageRun& run, const NamedContext& context);
   Result<StageState> image_state(const std::string& name, const std::string& platform);
   Result<void> run_stage(StageRun& run);
   Result<void> instruction(StageRun& run, const Instruction& item);
@@ -66,40 +80,52 @@ class Session {
   Result<void> copy(StageRun& run, const Instruction& item);
   Result<void> work_dir(StageRun& run, const Instruction& item);
   Result<void> file_step(StageRun& run, const FileStep& step);
-  Result<StepResult> make_step(StageRun& run, const FileStep& step);
+  Result<StepResult> make_step(StageRun& run, const FileStep& step, int number);
   Result<StepResult> seal(StageRun& run, const std::string& folder);
   Result<void> apply(StageRun& run, const FileStep& step, const StepResult& result);
 
   // COPY and ADD
   Result<SourceTree> source_tree(const std::string& from, std::size_t before);
-  Result<CopyOptions> copy_options(StageRun& run, const Instruction& item, std::vector<std::string>& heredocs) const;
+  Result<SourceTree> folder_tree(const std::string& folder) const;
+  struct CopySources {
+    CopyOptions options;
+    std::vector<std::string> heredocs;  ///< their names
+    std::string written;                ///< sources and destination as the history shows them
+  };
+  Result<CopySources> copy_sources(StageRun& run, const Instruction& item) const;
+  Result<void> write_heredocs(const StageRun& run, const Instruction& item, const std::string& folder) const;
+  Result<void> copy_flags(StageRun& run, const Instruction& item, CopySources& sources) const;
   // RUN
   struct RunOptions {
-    std::string network;  ///< "none", or "" for the host's
+    std::string network;  ///< "none", "host" or "" for one of its own
     bool privileged = false;
   };
   Result<RunOptions> run_options(const Instruction& item) const;
   Result<void> execute(StageRun& run, const Instruction& item, RunRequest request, const std::string& folder,
-                       const std::string& step_name);
+                       const std::string& step_name, int number);
   struct StepMounts {
     std::vector<RunMount> mounts;
     std::vector<std::string> environment;      ///< secrets given as variables
     std::vector<sys::FileLock> locks;          ///< of cache mounts with sharing=locked
     std::vector<image::Workspace> workspaces;  ///< copies of the context for bind mounts
   };
+  Result<std::vector<MountOptions>> mount_options(const StageRun& run, const Instruction& item) const;
   Result<std::string> mounts_key(StageRun& run, const Instruction& item);
   Result<StepMounts> step_mounts(StageRun& run, const Instruction& item, const std::string& workspace);
-  Result<void> add_mount(StageRun& run, const std::map<std::string, std::string>& options, const std::string& workspace,
-                         StepMounts& result);
-  Result<RunMount> bind_mount(StageRun& run, const std::map<std::string, std::string>& options, StepMounts& result);
-  Result<void> secret_mount(StageRun& run, const std::map<std::string, std::string>& options,
-                            const std::string& workspace, StepMounts& result);
-  Result<RunMount> cache_mount(StageRun& run, const std::map<std::string, std::string>& options, StepMounts& result);
+  Result<void> add_mount(StageRun& run, const MountOptions& options, const std::string& workspace, StepMounts& result);
+  Result<RunMount> bind_mount(StageRun& run, const MountOptions& options, StepMounts& result);
+  Result<void> secret_mount(const std::string& target, const MountOptions& options, const std::string& workspace,
+                            StepMounts& result);
+  Result<void> ssh_mount(const std::string& target, const MountOptions& options, StepMounts& result);
+  Result<RunMount> cache_mount(StageRun& run, const MountOptions& options, StepMounts& result);
+  Result<void> seed_cache(StageRun& run, const MountOptions& options, const std::string& folder);
+  Result<image::Workspace> private_workspace() const;
+  std::string run_history(const StageState& state, const std::vector<std::string>& command) const;
   std::vector<std::string> run_environment(const StageState& state) const;
 
   image::VariableLookup lookup(const StageState& state) const;
   std::string step_name(StageRun& run, const Instruction& item);
-  void report(BuildEvent event) const;
+  void report(BuildEvent event);
   void add_history(StageState& state, const std::string& created_by, bool empty) const;
   /// SOURCE_DATE_EPOCH of the build's args: seconds since 1970.
   std::optional<std::int64_t> epoch() const;
@@ -116,8 +142,20 @@ class Session {
   Runner& runner_;
   StepCache cache_;
   Arguments build_args_;
-  std::vector<std::optional<StageState>> done_;
-  int steps_ = 0;
+  std::atomic<int> steps_ = 0;
+  std::mutex report_mutex_;
+
+  struct Slot {
+    enum class Status { open, running, done, failed };
+    Status status = Status::open;
+    bool needed = false;
+    StageState state;
+    std::optional<Error> error;
+  };
+  std::mutex mutex_;  // of what follows
+  std::condition_variable wake_;
+  std::vector<Slot> slots_;
+  std::optional<Error> first_error_;
 };
 
 /// Values of the build's args that are set.

@@ -3,6 +3,9 @@
 #include <algorithm>
 
 #include "base/strings.hpp"
+#include "build/contexts.hpp"
+#include "build/instruction_rules.hpp"
+#include "build/mount_options.hpp"
 #include "image/config_instructions.hpp"
 #include "image/store_internal.hpp"
 
@@ -60,7 +63,6 @@ Result<Stage> begin_stage(const Dockerfile& file, const Instruction& item, const
     if (!is_stage_name(stage.name)) return file.error_at(item, fmt::format("\"{}\" is no name for a stage", words[2]));
   }
   for (const Flag& flag : item.flags) {
-    if (flag.name != "platform") return file.error_at(item, fmt::format("FROM has no flag --{}", flag.name));
     Result<std::string> platform = image::expand_word(flag.value, lookup, file.escape);
     if (!platform) return file.error_at(item, platform.error().message());
     stage.platform = *platform;
@@ -69,16 +71,6 @@ Result<Stage> begin_stage(const Dockerfile& file, const Instruction& item, const
 }
 
 }  // namespace
-
-std::map<std::string, std::string> parse_mount_options(const std::string& text) {
-  std::map<std::string, std::string> options;
-  for (const std::string& part : split(text, ',')) {
-    const std::size_t equals = part.find('=');
-    if (part.empty()) continue;
-    options[to_lower(part.substr(0, equals))] = equals == std::string::npos ? "true" : part.substr(equals + 1);
-  }
-  return options;
-}
 
 std::string Stage::label(std::size_t stage_count) const {
   if (!name.empty()) return name;
@@ -102,10 +94,20 @@ std::vector<std::string> StagePlan::sources_of(const Stage& stage) {
     for (const Flag& flag : item.flags) {
       if (flag.name == "from" && item.keyword != "RUN") result.push_back(flag.value);
       if (flag.name != "mount" || item.keyword != "RUN") continue;
-      const auto options = parse_mount_options(flag.value);
-      if (const auto from = options.find("from"); from != options.end()) result.push_back(from->second);
+      if (std::string from = mount_source_name(flag.value); !from.empty()) result.push_back(std::move(from));
     }
   }
+  return result;
+}
+
+std::set<std::size_t> StagePlan::needs(std::size_t index) const {
+  std::set<std::size_t> result;
+  const auto add = [&](const std::string& name, bool numbers) {
+    if (find_context(contexts, name)) return;  // a context of that name stands before the stage
+    if (const auto other = find_stage(name, index, numbers)) result.insert(*other);
+  };
+  add(stages[index].base, false);
+  for (const std::string& source : sources_of(stages[index])) add(source, true);
   return result;
 }
 
@@ -116,10 +118,7 @@ std::set<std::size_t> StagePlan::needed() const {
     const std::size_t index = open.back();
     open.pop_back();
     if (!result.insert(index).second) continue;
-    if (const auto base = find_stage(stages[index].base, index, false)) open.push_back(*base);
-    for (const std::string& source : sources_of(stages[index])) {
-      if (const auto from = find_stage(source, index, true)) open.push_back(*from);
-    }
+    for (const std::size_t other : needs(index)) open.push_back(other);
   }
   return result;
 }
@@ -140,6 +139,8 @@ Result<StagePlan> plan_stages(Dockerfile file, const Arguments& build_args, cons
   StagePlan plan;
   Arguments visible = platform_arguments();
   for (const Instruction& item : file.instructions) {
+    if (const Result<void> correct = check_instruction(item, file.escape); !correct)
+      return file.error_at(item, correct.error().message());
     if (item.keyword == "FROM") {
       TRY_ASSIGN(Stage stage, begin_stage(file, item, visible));
       stage.index = static_cast<int>(plan.stages.size());

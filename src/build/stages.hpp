@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "build/dockerfile.hpp"
+#include "compose/model/build.hpp"
 
 namespace compose::build {
 
@@ -29,10 +30,13 @@ struct StagePlan {
   std::vector<Stage> stages;
   Arguments global_args;  ///< ARG before the first FROM, values from the build where given
   std::size_t target = 0;
+  model::StringMap contexts;  ///< build.additional_contexts: their names stand before those of stages
 
   /// The stage `name` means when written in stage `before`: an earlier one with that name, or with that number if
   /// `numbers`; nothing for an image or another context.
   std::optional<std::size_t> find_stage(const std::string& name, std::size_t before, bool numbers) const;
+  /// Stages that one stage takes something from.
+  std::set<std::size_t> needs(std::size_t index) const;
   /// Stages that the target needs, itself included: FROM, COPY --from and RUN --mount=from.
   std::set<std::size_t> needed() const;
   /// What a stage takes from elsewhere by COPY --from or RUN --mount from=, as written.
@@ -44,8 +48,5 @@ Arguments platform_arguments();
 
 /// Errors name the line. An unknown `target` names the nearest stage; "" is the last.
 Result<StagePlan> plan_stages(Dockerfile file, const Arguments& build_args, const std::string& target);
-
-/// key=value,key=value of --mount; a key without value is "true".
-std::map<std::string, std::string> parse_mount_options(const std::string& text);
 
 }  // namespace compose::build

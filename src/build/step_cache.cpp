@@ -52,8 +52,8 @@ Result<sys::FileLock> StepCache::lock(const std::string& key) const {
   const std::string path = lock_path(key);
   while (true) {
     TRY_ASSIGN(sys::FileLock lock, sys::FileLock::acquire(path));
-    struct stat ours{};
-    struct stat there{};
+    struct stat ours {};
+    struct stat there {};
     // The one before us may have removed the file while we waited.
     if (::fstat(lock.fd(), &ours) == 0 && ::stat(path.c_str(), &there) == 0 && ours.st_ino == there.st_ino) return lock;
   }
@@ -64,10 +64,11 @@ void StepCache::unlock(const std::string& key, sys::FileLock lock) const {
   const sys::FileLock released = std::move(lock);
 }
 
-Result<std::string> StepCache::mount_folder(const std::string& id) const {
+Result<StepCache::MountFolder> StepCache::mount_folder(const std::string& id) const {
   const std::string path = folder_ + "/cache/" + sha256_hex(id);
-  TRY(sys::make_directories(path, 0755));
-  return path;
+  if (::mkdir(path.c_str(), 0755) == 0) return MountFolder{path, true};
+  if (errno == EEXIST) return MountFolder{path, false};
+  return os_error("make directory \"{}\"", path);
 }
 
 KeyBuilder& KeyBuilder::add(std::string_view text) {

@@ -30,7 +30,11 @@ class StepCache {
   /// Removes a lock file nobody waits for; called with the lock held.
   void unlock(const std::string& key, sys::FileLock lock) const;
   /// The folder of a cache mount (RUN --mount=type=cache), made if missing.
-  Result<std::string> mount_folder(const std::string& id) const;
+  struct MountFolder {
+    std::string path;
+    bool fresh = false;  ///< made by this call
+  };
+  Result<MountFolder> mount_folder(const std::string& id) const;
   std::string lock_path(const std::string& name) const;
 
  private:

@@ -1,5 +1,7 @@
 #include "image/config_instructions.hpp"
 
+#include <string.h>
+
 #include <algorithm>
 #include <array>
 
@@ -68,7 +70,9 @@ Result<void> healthcheck_option(Healthcheck& check, std::string_view option) {
   if (name == "--start-interval") target = &check.start_interval;
   if (!target) return wrong("HEALTHCHECK: unknown flag \"{}\"", name);
   TRY_ASSIGN(*target, parse_duration(value).with("HEALTHCHECK: {}", name));
-  if (target->count() < 0) return wrong("HEALTHCHECK: {} is negative", name);
+  // Docker's own limit; 0 stands for "not given".
+  if (target->count() < 0 || (target->count() > 0 && *target < std::chrono::milliseconds{1}))
+    return wrong("HEALTHCHECK: {} must be at least 1ms", name);
   return {};
 }
 
@@ -118,6 +122,21 @@ Result<void> volume(ImageConfig& config, std::string_view arguments, const Instr
     config.volumes.insert(path);
   }
   return {};
+}
+
+/// A number, or a name with or without "SIG" (signal(7)), real-time signals as "RTMIN+3".
+bool is_signal(const std::string& text) {
+  if (const std::optional<std::uint64_t> number = parse_unsigned(text)) return *number >= 1 && *number <= 64;
+  std::string name = text;
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::toupper(c); });
+  if (name.starts_with("SIG")) name.erase(0, 3);
+  for (const char* other : {"IOT", "CLD", "POLL", "UNUSED", "RTMIN", "RTMAX"})
+    if (name == other) return true;
+  if (name.starts_with("RTMIN+") || name.starts_with("RTMAX-"))
+    return parse_unsigned(name.substr(6)).value_or(99) <= 30;
+  for (int number = 1; number < 32; ++number)
+    if (const char* known = ::sigabbrev_np(number); known != nullptr && name == known) return true;
+  return false;
 }
 
 Result<void> on_build(ImageConfig& config, std::string_view arguments) {
@@ -217,7 +236,10 @@ Result<void> apply_instruction(ImageConfig& config, std::string_view keyword, st
   if (word.empty()) return wrong("{}: the argument \"{}\" is empty", keyword, rest);
   if (keyword == "USER") config.user = word;
   if (keyword == "WORKDIR") config.working_dir = change_directory(config.working_dir, word);
-  if (keyword == "STOPSIGNAL") config.stop_signal = word;
+  if (keyword == "STOPSIGNAL") {
+    if (!is_signal(word)) return wrong("STOPSIGNAL: there is no signal \"{}\"", word);
+    config.stop_signal = word;
+  }
   if (keyword == "MAINTAINER") config.author = word;
   return {};
 }
