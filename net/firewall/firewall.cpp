@@ -49,116 +49,136 @@ bool concerns(const nft::BaseChain& chain, bool ipv6) {
 
 }  // namespace
 
+template <typename Work>
+auto Firewall::on_socket(Work work) const -> decltype(work(std::declval<netlink::Socket&>())) {
+  const std::lock_guard lock(kept_->mutex);
+  if (!kept_->socket) {
+    TRY_ASSIGN(kept_->socket, netlink::Socket::open(NETLINK_NETFILTER));
+  }
+  auto outcome = work(*kept_->socket);
+  if (!outcome.ok()) kept_->socket.reset();
+  return outcome;
+}
+
 Result<bool> Firewall::present() const {
-  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
-  return nft::chain_exists(socket, kFamily, table_, kLayoutChain);
+  return on_socket([&](netlink::Socket& socket) -> Result<bool> {
+    return nft::chain_exists(socket, kFamily, table_, kLayoutChain);
+  });
 }
 
 Result<void> Firewall::rebuild(std::span<const Entry> entries) const {
-  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
-  nft::Transaction transaction;
-  transaction.remove_table(kFamily, table_);
-  transaction.add_table(base_table(table_));
-  for (const auto& [set, elements] : by_set(entries)) transaction.add_elements(kFamily, table_, set, elements);
-  return transaction.commit(socket).with("the host's nf_tables");
+  return on_socket([&](netlink::Socket& socket) -> Result<void> {
+    nft::Transaction transaction;
+    transaction.remove_table(kFamily, table_);
+    transaction.add_table(base_table(table_));
+    for (const auto& [set, elements] : by_set(entries)) transaction.add_elements(kFamily, table_, set, elements);
+    return transaction.commit(socket).with("the host's nf_tables");
+  });
 }
 
 Result<void> Firewall::change(std::span<const Entry> added, std::span<const Entry> removed) const {
   if (added.empty() && removed.empty()) return {};
-  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
-  nft::Transaction transaction;
-  for (const auto& [set, elements] : by_set(removed)) transaction.remove_elements(kFamily, table_, set, elements);
-  for (const auto& [set, elements] : by_set(added)) transaction.add_elements(kFamily, table_, set, elements);
-  return transaction.commit(socket).with("the host's nf_tables");
+  return on_socket([&](netlink::Socket& socket) -> Result<void> {
+    nft::Transaction transaction;
+    for (const auto& [set, elements] : by_set(removed)) transaction.remove_elements(kFamily, table_, set, elements);
+    for (const auto& [set, elements] : by_set(added)) transaction.add_elements(kFamily, table_, set, elements);
+    return transaction.commit(socket).with("the host's nf_tables");
+  });
 }
 
 Result<void> Firewall::remove() const {
-  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
-  nft::Transaction transaction;
-  transaction.remove_table(kFamily, table_);
-  return transaction.commit(socket).with("the host's nf_tables");
+  return on_socket([&](netlink::Socket& socket) -> Result<void> {
+    nft::Transaction transaction;
+    transaction.remove_table(kFamily, table_);
+    return transaction.commit(socket).with("the host's nf_tables");
+  });
 }
 
 Result<bool> Firewall::others_present() const {
-  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
-  TRY_ASSIGN(const std::vector<nft::BaseChain> chains, nft::base_chains(socket));
-  return std::any_of(chains.begin(), chains.end(), [&](const nft::BaseChain& chain) {
-    return chain.family == kFamily && is_ours(chain.table) && chain.table != table_;
+  return on_socket([&](netlink::Socket& socket) -> Result<bool> {
+    TRY_ASSIGN(const std::vector<nft::BaseChain> chains, nft::base_chains(socket));
+    return std::any_of(chains.begin(), chains.end(), [&](const nft::BaseChain& chain) {
+      return chain.family == kFamily && is_ours(chain.table) && chain.table != table_;
+    });
   });
 }
 
 Result<bool> Firewall::intact(std::span<const Entry> entries) const {
   TRY_ASSIGN(const bool there, present());
   if (!there) return false;
-  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
-  const nft::Table wanted = base_table(table_);
-  for (const nft::Chain& chain : wanted.chains) {
-    const auto rules = nft::rules(socket, kFamily, table_, chain.name);
-    if (!rules.ok() || rules->size() != chain.rules.size()) return false;
-  }
-  std::map<std::string, std::set<std::string>> texts;
-  for (const Entry& entry : entries) texts[entry.set].insert(to_text(entry));
-  for (const nft::Set& set : wanted.sets) {
-    auto elements = nft::elements(socket, kFamily, table_, set.name);
-    if (!elements.ok()) return false;
-    std::set<std::string> found;
-    for (nft::Element& element : *elements) found.insert(to_text(Entry{set.name, std::move(element)}));
-    if (found != texts[set.name]) return false;
-  }
-  return true;
+  return on_socket([&](netlink::Socket& socket) -> Result<bool> {
+    const nft::Table wanted = base_table(table_);
+    for (const nft::Chain& chain : wanted.chains) {
+      const auto rules = nft::rules(socket, kFamily, table_, chain.name);
+      if (!rules.ok() || rules->size() != chain.rules.size()) return false;
+    }
+    std::map<std::string, std::set<std::string>> texts;
+    for (const Entry& entry : entries) texts[entry.set].insert(to_text(entry));
+    for (const nft::Set& set : wanted.sets) {
+      auto elements = nft::elements(socket, kFamily, table_, set.name);
+      if (!elements.ok()) return false;
+      std::set<std::string> found;
+      for (nft::Element& element : *elements) found.insert(to_text(Entry{set.name, std::move(element)}));
+      if (found != texts[set.name]) return false;
+    }
+    return true;
+  });
 }
 
 Result<InputPolicy> Firewall::input_policy() const {
-  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
-  TRY_ASSIGN(const std::vector<nft::BaseChain> chains, nft::base_chains(socket));
-  InputPolicy policy;
-  for (const nft::BaseChain& chain : chains) {
-    if (chain.hook != NF_INET_LOCAL_IN || !chain.policy_drop || is_ours(chain.table)) continue;
-    if (chain.family == nft::Family::inet || chain.family == nft::Family::ip) policy.drops4 = true;
-    if (chain.family == nft::Family::inet || chain.family == nft::Family::ip6) policy.drops6 = true;
-  }
-  return policy;
+  return on_socket([&](netlink::Socket& socket) -> Result<InputPolicy> {
+    TRY_ASSIGN(const std::vector<nft::BaseChain> chains, nft::base_chains(socket));
+    InputPolicy policy;
+    for (const nft::BaseChain& chain : chains) {
+      if (chain.hook != NF_INET_LOCAL_IN || !chain.policy_drop || is_ours(chain.table)) continue;
+      if (chain.family == nft::Family::inet || chain.family == nft::Family::ip) policy.drops4 = true;
+      if (chain.family == nft::Family::inet || chain.family == nft::Family::ip6) policy.drops6 = true;
+    }
+    return policy;
+  });
 }
 
 Result<bool> Firewall::pass_foreign_chains(const std::string& bridge, bool ipv6, bool open) const {
-  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
-  TRY_ASSIGN(const std::vector<nft::BaseChain> chains, nft::base_chains(socket));
-  nft::Transaction transaction;
-  const std::string comment = comment_for(bridge);
-  for (const nft::BaseChain& chain : chains) {
-    if (!concerns(chain, ipv6)) continue;
-    TRY_ASSIGN(const std::vector<nft::ListedRule> rules, nft::rules(socket, chain.family, chain.table, chain.name));
-    if (std::any_of(rules.begin(), rules.end(), [&](const auto& rule) { return rule.comment == comment; })) continue;
-    const auto append = [&](const nft::Rule& rule) {
-      transaction.append_rule(chain.family, chain.table, chain.name, rule, comment);
-    };
-    append(nft::Rule{}.iifname(bridge).counter().accept());
-    if (open || is_dockers(rules)) {
-      append(nft::Rule{}.oifname(bridge).counter().accept());
-    } else if (is_iptables_chain(chain)) {
-      append(nft::Rule{}.oifname(bridge).xt_established().counter().accept());
-    } else {
-      append(nft::Rule{}.oifname(bridge).ct_state_established().counter().accept());
+  return on_socket([&](netlink::Socket& socket) -> Result<bool> {
+    TRY_ASSIGN(const std::vector<nft::BaseChain> chains, nft::base_chains(socket));
+    nft::Transaction transaction;
+    const std::string comment = comment_for(bridge);
+    for (const nft::BaseChain& chain : chains) {
+      if (!concerns(chain, ipv6)) continue;
+      TRY_ASSIGN(const std::vector<nft::ListedRule> rules, nft::rules(socket, chain.family, chain.table, chain.name));
+      if (std::any_of(rules.begin(), rules.end(), [&](const auto& rule) { return rule.comment == comment; })) continue;
+      const auto append = [&](const nft::Rule& rule) {
+        transaction.append_rule(chain.family, chain.table, chain.name, rule, comment);
+      };
+      append(nft::Rule{}.iifname(bridge).counter().accept());
+      if (open || is_dockers(rules)) {
+        append(nft::Rule{}.oifname(bridge).counter().accept());
+      } else if (is_iptables_chain(chain)) {
+        append(nft::Rule{}.oifname(bridge).xt_established().counter().accept());
+      } else {
+        append(nft::Rule{}.oifname(bridge).ct_state_established().counter().accept());
+      }
     }
-  }
-  const bool added = !transaction.empty();
-  TRY(transaction.commit(socket).with("the host's forward chains"));
-  return added;
+    const bool added = !transaction.empty();
+    TRY(transaction.commit(socket).with("the host's forward chains"));
+    return added;
+  });
 }
 
 Result<void> Firewall::leave_foreign_chains(std::span<const std::string> bridges) const {
-  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
-  TRY_ASSIGN(const std::vector<nft::BaseChain> chains, nft::base_chains(socket));
-  nft::Transaction transaction;
-  for (const nft::BaseChain& chain : chains) {
-    if (chain.hook != NF_INET_FORWARD || is_ours(chain.table)) continue;
-    TRY_ASSIGN(const std::vector<nft::ListedRule> rules, nft::rules(socket, chain.family, chain.table, chain.name));
-    for (const nft::ListedRule& rule : rules)
-      for (const std::string& bridge : bridges)
-        if (rule.comment == comment_for(bridge))
-          transaction.remove_rule(chain.family, chain.table, chain.name, rule.handle);
-  }
-  return transaction.commit(socket).with("the host's forward chains");
+  return on_socket([&](netlink::Socket& socket) -> Result<void> {
+    TRY_ASSIGN(const std::vector<nft::BaseChain> chains, nft::base_chains(socket));
+    nft::Transaction transaction;
+    for (const nft::BaseChain& chain : chains) {
+      if (chain.hook != NF_INET_FORWARD || is_ours(chain.table)) continue;
+      TRY_ASSIGN(const std::vector<nft::ListedRule> rules, nft::rules(socket, chain.family, chain.table, chain.name));
+      for (const nft::ListedRule& rule : rules)
+        for (const std::string& bridge : bridges)
+          if (rule.comment == comment_for(bridge))
+            transaction.remove_rule(chain.family, chain.table, chain.name, rule.handle);
+    }
+    return transaction.commit(socket).with("the host's forward chains");
+  });
 }
 
 }  // namespace compose::net::firewall

@@ -1,17 +1,23 @@
 #pragma once
 // Puts the rules of ruleset.hpp into the kernel.
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
+#include "net/endpoint/netlink.hpp"
 #include "net/firewall/ruleset.hpp"
 
 namespace compose::net::firewall {
 
+/// Works in the network namespace of the first call; calls may come from several threads.
 class Firewall {
  public:
-  explicit Firewall(std::string table) : table_{std::move(table)} {}
+  explicit Firewall(std::string table) : table_{std::move(table)}, kept_{std::make_unique<Kept>()} {}
 
   /// Is our table there, in this version's layout?
   Result<bool> present() const;
@@ -39,7 +45,19 @@ class Firewall {
   Result<void> leave_foreign_chains(std::span<const std::string> bridges) const;
 
  private:
+  // One socket for all calls: when one is closed the kernel first finishes what it has put off of earlier
+  // transactions, which takes an RCU grace period, some 15 ms.
+  struct Kept {
+    std::mutex mutex;
+    std::optional<netlink::Socket> socket;
+  };
+
+  /// What `work(socket)` returns. A socket that failed may hold the rest of an answer and is not used again.
+  template <typename Work>
+  auto on_socket(Work work) const -> decltype(work(std::declval<netlink::Socket&>()));
+
   std::string table_;
+  std::unique_ptr<Kept> kept_;
 };
 
 }  // namespace compose::net::firewall

@@ -9,6 +9,7 @@
 #include <array>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "supervisor/json_lines.hpp"
 #include "supervisor/run_lock.hpp"
@@ -85,11 +86,12 @@ Client::~Client() = default;
 Result<Client> Client::connect(const state::Paths& paths, const std::string& project, Spawn spawn) {
   const std::string socket_path = paths.supervisor_socket(project);
   const auto give_up = std::chrono::steady_clock::now() + kStartLimit;
-  for (;;) {
-    // Watch before the attempts: whatever changes between them is then seen.
-    UniqueFd changes;
-    if (spawn == Spawn::if_absent) {
-      TRY(sys::make_directories(paths.run_project(project), 0700));
+  // Only made when there is somebody to wait for: the kernel takes some 10 ms to close one. It is there before the
+  // next attempts, so that whatever changes after them is seen.
+  UniqueFd changes;
+  for (bool watch = false;;) {
+    if (spawn == Spawn::if_absent) TRY(sys::make_directories(paths.run_project(project), 0700));
+    if (watch) {
       auto watching = watch_run_directory(paths.run_project(project));
       if (!watching) {
         if (watching.error().sys_errno() == ENOENT) continue;  // the last supervisor is just tidying up
@@ -112,6 +114,7 @@ Result<Client> Client::connect(const state::Paths& paths, const std::string& pro
     if (std::chrono::steady_clock::now() > give_up) {
       return make_error(Errc::timeout, "the supervisor of project \"{}\" holds its lock but does not answer", project);
     }
+    if (!std::exchange(watch, true)) continue;
     pollfd poller{changes.get(), POLLIN, 0};
     ::poll(&poller, 1, static_cast<int>(kLookAgain.count()));
   }
