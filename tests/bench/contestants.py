@@ -1,0 +1,94 @@
+"""Who is measured: the program under test, and Docker Compose in the root file system the peers' scripts made."""
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import time
+
+import compose
+import images
+
+PEERS = os.path.join(compose.TOP, "../shared/peers")
+
+
+def machine_class():
+    """What figures depend on, without the machine's name."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        gigabytes = round(int(file.readline().split()[1]) / 1024 / 1024)
+    return f"{os.cpu_count()} cores, {gigabytes} GiB, Linux {'.'.join(platform.release().split('.')[:2])}"
+
+
+class Failed(Exception):
+    pass
+
+
+class Project:
+    """`time` runs one command to its end."""
+
+    def __init__(self, contestant, command, directory, environment, overhead=0.0):
+        self.contestant, self.command, self.directory = contestant, command, directory
+        self.environment, self.overhead = environment, overhead
+
+    def time(self, *arguments):
+        begin = time.monotonic()
+        done = subprocess.run([*self.command, *arguments], cwd=self.directory, env=self.environment, timeout=600,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        seconds = time.monotonic() - begin
+        if done.returncode != 0:
+            raise Failed(f"{self.contestant}: {' '.join(arguments)}: {done.stdout.decode('utf-8', 'replace')[-600:]}")
+        return seconds - self.overhead
+
+
+def write(directory, text):
+    os.makedirs(directory, exist_ok=True)
+    with open(os.path.join(directory, "compose.yaml"), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+class Ours:
+    def __init__(self):
+        self.workspace = compose.Workspace()
+        self.workspace.run("image", "import", images.busybox_archive(self.workspace.directory), images.BUSYBOX)
+
+    def project(self, name, text):
+        directory = os.path.join(self.workspace.directory, name)
+        write(directory, text)
+        return Project("ours", [compose.PROGRAM], directory, self.workspace.environment)
+
+    def remove(self):
+        self.workspace.remove()
+
+
+class DockerCompose:
+    """The peers' root shares one folder with this machine, as /work there. Entering it takes some milliseconds that are
+    not Docker's: they are measured and taken off."""
+
+    def __init__(self):
+        self.peer = os.path.join(PEERS, "peer")
+        if not os.path.exists(self.peer) or self._peer("docker", "info").returncode != 0:
+            raise SystemExit("Docker is not running: ../shared/peers/setup starts it")
+        cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+        self.shared = os.path.join(os.environ.get("PEERS", os.path.join(cache, "compose-peers")), "work")
+        self.directories = []
+        times = []
+        for _ in range(9):
+            begin = time.monotonic()
+            self._peer("true")
+            times.append(time.monotonic() - begin)
+        self.overhead = statistics.median(times)
+
+    def _peer(self, *command):
+        return subprocess.run([self.peer, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, check=False)
+
+    def project(self, name, text):
+        directory = os.path.join(self.shared, name)
+        self.directories.append(directory)
+        write(directory, text)
+        return Project("Docker Compose", [self.peer, "docker", "compose"], directory,
+                       {**os.environ, "PEER_CWD": f"/work/{name}"}, self.overhead)
+
+    def remove(self):
+        for directory in self.directories:
+            shutil.rmtree(directory, ignore_errors=True)
