@@ -6,11 +6,37 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/strings.hpp"
 #include "build/contexts.hpp"
+#include "build/lint.hpp"
+#include "build/network.hpp"
+#include "build/remote.hpp"
 #include "build/session.hpp"
 #include "sys/file.hpp"
 
 namespace compose::build {
+
+/// Tells a cancellation which runner to end, as long as it is at work.
+class RunnerInUse {
+ public:
+  RunnerInUse(Cancellation* cancellation, Runner& runner) : cancellation_{cancellation}, runner_{runner} {
+    if (cancellation_ == nullptr) return;
+    const std::lock_guard lock{cancellation_->mutex_};
+    cancellation_->runners_.insert(&runner_);
+    if (cancellation_->cancelled_) runner_.cancel();
+  }
+  ~RunnerInUse() {
+    if (cancellation_ == nullptr) return;
+    const std::lock_guard lock{cancellation_->mutex_};
+    cancellation_->runners_.erase(&runner_);
+  }
+  RunnerInUse(const RunnerInUse&) = delete;
+  RunnerInUse& operator=(const RunnerInUse&) = delete;
+
+ private:
+  Cancellation* cancellation_;
+  Runner& runner_;
+};
 
 namespace {
 
@@ -57,9 +83,6 @@ Result<StagePlan> read_plan(const BuildRequest& request) {
 Result<SourceTree> open_context(const BuildRequest& request) {
   const std::string context = context_of(request);
   struct stat status {};
-  if (context.find("://") != std::string::npos) {
-    return make_error(Errc::unsupported, "the build context \"{}\" is a URL: only folders can be built from", context);
-  }
   if (::stat(context.c_str(), &status) != 0) return os_error("build context \"{}\"", context);
   if (!S_ISDIR(status.st_mode)) return make_error(Errc::invalid, "the build context \"{}\" is not a folder", context);
   SourceTree tree;
@@ -75,6 +98,60 @@ Result<SourceTree> open_context(const BuildRequest& request) {
   return tree;
 }
 
+/// The checks' findings as warnings; "# check=error=true" makes them the end of the build.
+Result<void> report_checks(const BuildRequest& request, const Dockerfile& file) {
+  TRY_ASSIGN(const LintReport found, lint(file));
+  for (const LintWarning& warning : found.warnings) {
+    const std::string text = fmt::format("{}: {} (line {})", warning.rule, warning.text, warning.line);
+    if (request.progress) request.progress({BuildEvent::Kind::warning, 0, "", text, false, 0});
+  }
+  if (!found.is_error || found.warnings.empty()) return {};
+  const LintWarning& first = found.warnings.front();
+  return file.error_at(first.line, first.line, fmt::format("{}: {}", first.rule, first.text));
+}
+
+bool is_platform_here(const std::string& platform) {
+  const std::vector<std::string> parts = split(platform, '/');
+  if (parts.size() == 1) return parts[0] == "linux" || parts[0] == image::host_architecture();
+  return parts[0] == "linux" && parts[1] == image::host_architecture();
+}
+
+/// build.cache_from: what is not there, or cannot be read, is only time lost, as with Docker.
+Result<void> import_caches(const BuildRequest& request, image::Store& store) {
+  if (request.no_cache || request.build.no_cache) return {};
+  const StepCache cache{store.internal()};
+  TRY(cache.make_folders());
+  for (const std::string& text : request.build.cache_from) {
+    const Result<CacheSpec> spec = parse_cache_spec(text, false);
+    const Result<void> done = spec ? import_cache(*spec, store, cache) : spec.error();
+    if (!done && request.progress)
+      request.progress({BuildEvent::Kind::warning, 0, "", "build.cache_from: " + done.error().message(), false, 0});
+  }
+  return {};
+}
+
+/// build.cache_to; returns the image's configuration with what `type=inline` adds.
+Result<std::string> export_caches(const BuildRequest& request, image::Store& store, const Session& session,
+                                  const image::ImageConfig& config) {
+  std::string json = image::to_json(config);
+  for (const std::string& text : request.build.cache_to) {
+    TRY_ASSIGN(const CacheSpec spec, parse_cache_spec(text, true).with("build.cache_to"));
+    if (spec.type == CacheSpec::Type::inline_) {
+      json = with_records(json, session.records(), config.diff_ids);
+    } else if (spec.type == CacheSpec::Type::local) {
+      std::vector<image::ImageConfig> images{config};
+      if (spec.all_stages) images = session.stage_configs();
+      TRY(export_local(spec, store, images, session.records()).with("build.cache_to"));
+    } else {
+      return make_error(Errc::unsupported,
+                        "build.cache_to: \"{}\": steps are written to a folder (type=local) or into the image "
+                        "(type=inline), which can be pushed",
+                        text);
+    }
+  }
+  return json;
+}
+
 Result<image::Image> build_with(const BuildRequest& request, image::Store& store, const PullImage& pull,
                                 Runner& runner) {
   std::vector<image::Reference> names;
@@ -85,25 +162,102 @@ Result<image::Image> build_with(const BuildRequest& request, image::Store& store
     }
   }
   TRY_ASSIGN(const image::UseLock use, store.internal().use());
-  TRY(image::Workspace::sweep(store.internal().tmp));
-  if (!request.run_root.empty()) TRY(image::Workspace::sweep(request.run_root + "/build"));
+  TRY(sweep(store, request.run_root));
+  const RunnerInUse runner_in_use{request.cancellation, runner};
   TRY_ASSIGN(StagePlan plan, read_plan(request));
+  TRY(report_checks(request, plan.file));
   TRY_ASSIGN(SourceTree context, open_context(request));
+  TRY(import_caches(request, store));
   Session session{request, store, pull, std::move(plan), std::move(context), runner};
   Result<StageState> result = session.run();
   // Left empty unless another build is at work there.
   if (!request.run_root.empty()) ::rmdir((request.run_root + "/build").c_str());
+  if (request.cancellation != nullptr && request.cancellation->cancelled())
+    return make_error(Errc::cancelled, "canceled");
   if (!result) return std::move(result).error();
   StageState state = std::move(*result);
   for (const auto& [name, value] : request.build.labels) state.config.labels[name] = value;
   state.config.created = state.created;
-  return store.internal().add_image(image::to_json(state.config), names);
+  TRY_ASSIGN(const std::string json, export_caches(request, store, session, state.config));
+  return store.internal().add_image(json, names);
 }
 
 }  // namespace
 
+void Cancellation::cancel() {
+  const std::lock_guard lock{mutex_};
+  cancelled_ = true;
+  for (Runner* runner : runners_) runner->cancel();
+}
+
+bool Cancellation::cancelled() const {
+  const std::lock_guard lock{mutex_};
+  return cancelled_;
+}
+
+class RemoteContext {
+ public:
+  explicit RemoteContext(FetchedContext fetched) : fetched_{std::move(fetched)} {}
+  const FetchedContext& get() const { return fetched_; }
+
+ private:
+  FetchedContext fetched_;
+};
+
+Result<std::shared_ptr<RemoteContext>> fetch_remote_context(BuildRequest& request, image::Store& store) {
+  if (!request.context_dir.empty() || !is_remote(request.build.context)) return std::shared_ptr<RemoteContext>{};
+  http::Client client;
+  TRY_ASSIGN(image::Workspace space, store.internal().workspace());
+  TRY_ASSIGN(FetchedContext fetched,
+             fetch_context(client, request.build.context, std::move(space)).with("the build context"));
+  request.context_dir = fetched.folder;
+  if (!fetched.dockerfile.empty() && request.build.dockerfile_inline.empty())
+    request.build.dockerfile_inline = fetched.dockerfile;
+  return std::make_shared<RemoteContext>(std::move(fetched));
+}
+
+Result<CheckReport> check_dockerfile(const BuildRequest& request) {
+  TRY_ASSIGN(const Dockerfile file, read_dockerfile(request));
+  TRY_ASSIGN(const StagePlan plan, plan_stages(file, build_arguments(request), request.build.target));
+  TRY_ASSIGN(const LintReport found, lint(file));
+  CheckReport report;
+  report.warnings = found.warnings.size();
+  for (const LintWarning& warning : found.warnings) report.text += to_text(warning, file) + "\n";
+  return report;
+}
+
+Result<void> check_build_keys(const model::Build& build) {
+  for (const std::string& platform : build.platforms)
+    if (!is_platform_here(platform))
+      return make_error(Errc::unsupported, "build.platforms: images are built for linux/{} here, not for \"{}\"",
+                        image::host_architecture(), platform);
+  if (!build.isolation.empty() && build.isolation != "default")
+    return make_error(Errc::unsupported, "build.isolation: \"{}\" is a kind of Windows; Linux has \"default\"",
+                      build.isolation);
+  for (const std::string& name : build.entitlements)
+    if (name != "network.host" && name != "security.insecure")
+      return make_error(Errc::invalid, "build.entitlements: \"{}\" is neither network.host nor security.insecure",
+                        name);
+  for (const auto& [key, value] : {std::pair{"provenance", build.provenance}, std::pair{"sbom", build.sbom}})
+    if (!value.empty() && to_lower(value) != "false" && value != "0")
+      return make_error(Errc::unsupported, "build.{}: attestations are not made; say \"{}: false\" or leave it out",
+                        key, key);
+  return {};
+}
+
+Result<void> sweep(image::Store& store, const std::string& run_root) {
+  TRY(sweep_steps(store.internal().tmp));
+  TRY(image::Workspace::sweep(store.internal().tmp));
+  if (!run_root.empty() && sys::exists(run_root + "/build")) TRY(image::Workspace::sweep(run_root + "/build"));
+  return {};
+}
+
 Result<image::Image> build(const BuildRequest& request, image::Store& store, const PullImage& pull) {
-  RuntimeRunner runner;
+  TRY(check_build_keys(request.build));
+  const std::string run_root = request.run_root.empty() ? store.root() + "/run" : request.run_root;
+  BuildNetwork network{store.root(), run_root};
+  TRY(network.sweep());
+  RuntimeRunner runner{network};
   return build_with(request, store, pull, runner);
 }
 

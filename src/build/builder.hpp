@@ -2,7 +2,10 @@
 // Builds images from Dockerfiles: https://docs.docker.com/reference/dockerfile/ and the specification's build.md.
 #include <functional>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +45,21 @@ struct BuildSecret {
   std::optional<std::string> content;
 };
 
+class Runner;
+
+/// Ends builds from another thread, for good: what runs is killed, and build() gives Errc::cancelled.
+class Cancellation {
+ public:
+  void cancel();
+  bool cancelled() const;
+
+ private:
+  friend class RunnerInUse;
+  mutable std::mutex mutex_;
+  bool cancelled_ = false;
+  std::set<Runner*> runners_;
+};
+
 struct BuildRequest {
   model::Build build;                               ///< context and dockerfile resolved by the loader
   std::string context_dir;                          ///< absolute; empty: build.context
@@ -56,10 +74,31 @@ struct BuildRequest {
   /// lives above this layer, so the caller puts it in.
   std::function<Result<void>(runtime::spec::Spec&)> finish_spec;
   BuildProgress progress;
+  Cancellation* cancellation = nullptr;  ///< may be null
 };
 
 /// Fetches a base image the store does not have. Without one such an image is an error.
 using PullImage = std::function<Result<image::Image>(const std::string& name, const std::string& platform)>;
+
+/// A context that lies elsewhere (build.context is a git repository, an archive's URL or a Dockerfile's URL), fetched;
+/// removed with the object. Sets context_dir, and dockerfile_inline for a lone Dockerfile. Nothing for a folder.
+class RemoteContext;
+Result<std::shared_ptr<RemoteContext>> fetch_remote_context(BuildRequest& request, image::Store& store);
+
+/// What `build --check` finds in the request's Dockerfile: text for people, "" when nothing. A file that cannot be
+/// built is an error.
+struct CheckReport {
+  std::string text;
+  std::size_t warnings = 0;
+};
+Result<CheckReport> check_dockerfile(const BuildRequest& request);
+
+/// Refuses what `build:` asks for and no build here can give: other platforms, attestations, another isolation,
+/// entitlements nobody knows. Errors name the key.
+Result<void> check_build_keys(const model::Build& build);
+
+/// Takes away what builders that were killed have left: their steps' processes, unfinished work, the network.
+Result<void> sweep(image::Store& store, const std::string& run_root);
 
 /// Builds one image and gives it its names. Safe beside other builds in other threads and processes: steps that two
 /// builds share are then done once or give the same layer. Errors name the Dockerfile, the line and its text:
@@ -67,7 +106,6 @@ using PullImage = std::function<Result<image::Image>(const std::string& name, co
 Result<image::Image> build(const BuildRequest& request, image::Store& store, const PullImage& pull = {});
 
 /// The same with RUN steps given to `runner`, for tests.
-class Runner;
 Result<image::Image> build_for_test(const BuildRequest& request, image::Store& store, Runner& runner);
 
 /// Names of the images that FROM and COPY --from need and no stage of the file provides: what has to be there, or

@@ -193,7 +193,12 @@ Result<std::string> copy_digest(const SourceTree& tree, const CopyOptions& optio
       add(target);
     } else if (S_ISREG(item.entry.status.st_mode)) {
       add(std::to_string(item.entry.status.st_size));
-      TRY(hash_content(hash, item.entry, buffer));
+      if (tree.hashes != nullptr) {
+        TRY_ASSIGN(const std::string content, tree.hashes->digest(item.entry.host, item.entry.status));
+        add(content);
+      } else {
+        TRY(hash_content(hash, item.entry, buffer));
+      }
     }
   }
   return hash.finish_hex();

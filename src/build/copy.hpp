@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "build/content_hashes.hpp"
 #include "build/file_mode.hpp"
 #include "build/ignore.hpp"
 #include "image/layer_writer.hpp"
@@ -16,8 +17,9 @@ namespace compose::build {
 struct SourceTree {
   image::MergedView view;
   IgnoreRules ignore;
-  bool from_host = false;  ///< files then belong to 0:0 in the image, whoever owns them here
-  std::string identity;    ///< what keys its content without reading it (a chain id); "" = read the files
+  bool from_host = false;           ///< files then belong to 0:0 in the image, whoever owns them here
+  ContentHashes* hashes = nullptr;  ///< remembers the files' digests; may be null
+  std::string identity;             ///< what keys its content without reading it (a chain id); "" = read the files
 };
 
 struct CopyOptions {

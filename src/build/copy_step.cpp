@@ -24,6 +24,12 @@ const Heredoc* heredoc_of(const Instruction& item, const std::string& word) {
   return nullptr;
 }
 
+bool is_url(const std::string& text) {
+  for (const std::string_view scheme : {"http://", "https://", "git://", "ssh://", "git@"})
+    if (text.starts_with(scheme)) return true;
+  return false;
+}
+
 /// COPY and ADD: relative to WORKDIR, a "/" at the end kept.
 std::string destination_of(const image::ImageConfig& config, const std::string& text) {
   std::string path = image::change_directory(config.working_dir, text);
@@ -33,7 +39,7 @@ std::string destination_of(const image::ImageConfig& config, const std::string& 
 
 }  // namespace
 
-Result<SourceTree> Session::folder_tree(const std::string& folder) const {
+Result<SourceTree> Session::folder_tree(const std::string& folder) {
   struct stat status {};
   if (::stat(folder.c_str(), &status) != 0) return os_error("context \"{}\"", folder);
   if (!S_ISDIR(status.st_mode)) return make_error(Errc::invalid, "the context \"{}\" is not a folder", folder);
@@ -42,6 +48,7 @@ Result<SourceTree> Session::folder_tree(const std::string& folder) const {
   tree.view = image::MergedView{{folder}};
   tree.ignore = IgnoreRules{ignore ? *ignore : ""};
   tree.from_host = true;
+  tree.hashes = hashes_for(folder);
   return tree;
 }
 
@@ -56,8 +63,10 @@ Result<SourceTree> Session::source_tree(const std::string& from, std::size_t bef
   };
   const std::optional<NamedContext> named = find_context(request_.build.additional_contexts, from);
   if (named && named->kind == NamedContext::Kind::folder) return folder_tree(named->location);
-  if (named && named->kind == NamedContext::Kind::remote)
-    return make_error(Errc::unsupported, "the context \"{}\" is a URL: only folders and images can be used", from);
+  if (named && named->kind == NamedContext::Kind::remote) {
+    TRY_ASSIGN(const std::string folder, remote_folder(*named));
+    return folder_tree(folder);
+  }
   if (!named) {
     if (const std::optional<std::size_t> index = plan_.find_stage(from, before, true)) {
       TRY_ASSIGN(const StageState* state, stage(*index));
@@ -114,20 +123,24 @@ Result<Session::CopySources> Session::copy_sources(StageRun& run, const Instruct
     }
     TRY_ASSIGN(std::string source, expanded(words[i]));
     if (source.empty()) return make_error(Errc::invalid, "{}: the source \"{}\" is empty", item.keyword, words[i]);
-    if (is_remote(source))
-      return make_error(Errc::unsupported, "{}: \"{}\" is a URL: only files of the context can be used", item.keyword,
-                        source);
+    if (is_url(source)) {
+      if (item.keyword != "ADD")
+        return make_error(Errc::invalid, "\"{}\": COPY takes files of the context only; ADD fetches", source);
+      result.written += source + " ";
+      result.remote.push_back(std::move(source));
+      continue;
+    }
     result.written += source + " ";
     options.sources.push_back(std::move(source));
   }
   for (const std::string& name : result.heredocs) result.written += "<<" + name + " ";
-  if (item.flag("checksum") != nullptr)
-    return make_error(Errc::invalid, "--checksum is for a URL or git, not for files of the context");
+  if (item.flag("checksum") != nullptr && (result.remote.size() != 1 || !options.sources.empty()))
+    return make_error(Errc::invalid, "--checksum is for one URL or repository, not for files of the context");
   TRY_ASSIGN(const std::string destination, expanded(words.back()));
   if (destination.empty()) return make_error(Errc::invalid, "{}: the destination is empty", item.keyword);
   options.destination = destination_of(run.state.config, destination);
   result.written += destination;
-  if (options.sources.size() + result.heredocs.size() > 1 && !options.destination.ends_with('/'))
+  if (options.sources.size() + result.heredocs.size() + result.remote.size() > 1 && !options.destination.ends_with('/'))
     return make_error(Errc::invalid, "with several sources the destination must end with \"/\"");
   return result;
 }
@@ -137,59 +150,32 @@ Result<void> Session::copy(StageRun& run, const Instruction& item) {
   TRY_ASSIGN(const SourceTree tree, source_tree(from ? from->value : "", static_cast<std::size_t>(run.stage.index)));
   TRY_ASSIGN(const CopySources sources, copy_sources(run, item));
   const CopyOptions& options = sources.options;
-  // Here-documents become files of a folder of their own.
-  std::optional<image::Workspace> documents;
-  SourceTree document_tree;
-  CopyOptions document_options = options;
-  document_options.sources = sources.heredocs;
-  document_options.unpack = false;
-  document_options.parents = false;
-  if (!sources.heredocs.empty()) {
-    TRY_ASSIGN(documents, internal_.workspace());
-    TRY(write_heredocs(run, item, documents->path()));
-    document_tree.view = image::MergedView{{documents->path()}};
-    document_tree.from_host = true;
-  }
   TRY_ASSIGN(const CopyPlan plan, plan_copy(tree, options));
-  TRY_ASSIGN(const CopyPlan document_plan, plan_copy(document_tree, document_options));
   TRY_ASSIGN(const std::string digest, copy_digest(tree, options, plan));
-  TRY_ASSIGN(const std::string document_digest, copy_digest(document_tree, document_options, document_plan));
+  TRY_ASSIGN(const std::vector<ExtraSource> extra, extra_sources(run, item, sources));
 
   FileStep step;
   step.instruction = &item;
   step.name = step_name(run, item);
   step.created_by = fmt::format("{} {} # compose", item.keyword, sources.written);
   const auto number = [](const auto& value) { return value ? std::to_string(*value) : std::string{"-"}; };
-  step.key = KeyBuilder{}
-                 .add("copy 2")
-                 .add(run.state.chain())
-                 .add(options.destination)
-                 .add(number(options.uid) + ":" + number(options.gid) + (options.link ? ":link" : ""))
-                 .add(options.mode ? options.mode->text() : "-")
-                 .add(digest)
-                 .add(document_digest)
-                 .digest();
+  KeyBuilder key;
+  key.add("copy 3")
+      .add(run.state.chain())
+      .add(options.destination)
+      .add(number(options.uid) + ":" + number(options.gid) + (options.link ? ":link" : ""))
+      .add(options.mode ? options.mode->text() : "-")
+      .add(digest);
+  for (const ExtraSource& source : extra) key.add(source.digest);
+  step.key = key.digest();
   step.make = [&](const std::string&, const std::string& folder, int) -> Result<void> {
     TRY_ASSIGN(image::LayerWriter writer, image::LayerWriter::create(folder, run.state.view()));
     const timespec time = file_time();
     TRY(write_copy(tree, options, plan, writer, time));
-    TRY(write_copy(document_tree, document_options, document_plan, writer, time));
+    for (const ExtraSource& source : extra) TRY(write_copy(source.tree, source.options, source.plan, writer, time));
     return writer.finish();
   };
   return file_step(run, step);
-}
-
-Result<void> Session::write_heredocs(const StageRun& run, const Instruction& item, const std::string& folder) const {
-  for (const Heredoc& heredoc : item.heredocs) {
-    std::string content = heredoc.content;
-    if (heredoc.expand) {
-      TRY_ASSIGN(content, image::expand_text(heredoc.content, lookup(run.state), plan_.file.escape));
-    }
-    if (heredoc.name.find('/') != std::string::npos || heredoc.name == "." || heredoc.name == "..")
-      return make_error(Errc::invalid, "\"{}\" is no name for a file", heredoc.name);
-    TRY(sys::write_file_atomic(folder + "/" + heredoc.name, content, 0644));
-  }
-  return {};
 }
 
 /// WORKDIR makes the directory if it is not there, for the user that is set.

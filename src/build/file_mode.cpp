@@ -89,6 +89,7 @@ Result<std::vector<ModeChange::Clause>> ModeChange::parse_clause(std::string_vie
 Result<ModeChange> ModeChange::parse(std::string_view text) {
   ModeChange change;
   change.text_ = text;
+  if (text.empty()) return make_error(Errc::invalid, "--chmod is empty");
   if (is_digits(text)) {
     change.octal_ = true;
     for (const char c : text) {
@@ -100,7 +101,6 @@ Result<ModeChange> ModeChange::parse(std::string_view text) {
       return make_error(Errc::invalid, "--chmod wants an octal mode up to 7777, not \"{}\"", text);
     return change;
   }
-  if (text.empty()) return make_error(Errc::invalid, "--chmod is empty");
   for (const std::string& part : split(text, ',')) {
     TRY_ASSIGN(const std::vector<Clause> clauses, parse_clause(part));
     change.clauses_.insert(change.clauses_.end(), clauses.begin(), clauses.end());

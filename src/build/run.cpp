@@ -9,10 +9,12 @@
 #include <array>
 
 #include "base/strings.hpp"
+#include "build/network.hpp"
 #include "image/layer_writer.hpp"
 #include "image/merged_view.hpp"
 #include "runtime/container/container.hpp"
 #include "sys/file.hpp"
+#include "sys/lock.hpp"
 #include "sys/process.hpp"
 #include "sys/program.hpp"
 
@@ -113,8 +115,9 @@ std::string hosts_text(const RunRequest& request) {
       kHostname);
   for (const auto& [host, addresses] : request.extra_hosts) {
     for (const std::string& address : addresses) {
-      // In the host's network namespace the host's gateway is the host itself.
-      text += fmt::format("{}\t{}\n", address == "host-gateway" ? "127.0.0.1" : address, host);
+      // In the host's network namespace the host is at its own loopback.
+      const std::string gateway = request.gateway.empty() ? "127.0.0.1" : request.gateway;
+      text += fmt::format("{}\t{}\n", address == "host-gateway" ? gateway : address, host);
     }
   }
   return text;
@@ -124,8 +127,13 @@ Result<void> write_bundle(const RunRequest& request, const std::string& bundle) 
   TRY(sys::make_directories(bundle + "/rootfs", 0700));
   TRY(sys::make_directories(request.workspace + "/work", 0700));
   TRY(sys::make_directories(request.workspace + "/empty", 0755));
-  const Result<std::string> resolver = sys::read_file("/etc/resolv.conf");
-  TRY(sys::write_file_atomic(request.workspace + "/resolv.conf", resolver ? *resolver : "", 0644));
+  const Result<std::string> host = sys::read_file("/etc/resolv.conf");
+  std::string resolver = host ? *host : "";
+  if (request.network == RunRequest::Network::own) {
+    const Result<std::string> resolved = sys::read_file("/run/systemd/resolve/resolv.conf");
+    resolver = step_resolv_conf(resolver, resolved ? *resolved : "");
+  }
+  TRY(sys::write_file_atomic(request.workspace + "/resolv.conf", resolver, 0644));
   TRY(sys::write_file_atomic(request.workspace + "/hosts", hosts_text(request), 0644));
   TRY_ASSIGN(const std::string config, bundle_config(request, bundle + "/rootfs"));
   return sys::write_file_atomic(bundle + "/config.json", config, 0600);
@@ -161,6 +169,15 @@ Result<bool> remove_stub(const std::string& upper, const image::MergedView& belo
 }  // namespace
 
 Result<int> RuntimeRunner::run(const RunRequest& request, const OutputLine& output) {
+  if (request.network != RunRequest::Network::own) return run_in(request, output);
+  TRY_ASSIGN(const StepNetwork step, network_.attach(request.id));
+  RunRequest with_network = request;
+  with_network.network_namespace = step.path();
+  with_network.gateway = step.gateway();
+  return run_in(with_network, output);
+}
+
+Result<int> RuntimeRunner::run_in(const RunRequest& request, const OutputLine& output) {
   const std::string bundle = request.workspace + "/bundle";
   TRY(write_bundle(request, bundle));
   TRY_ASSIGN(const std::string program, sys::program_path("compose-runtime"));
@@ -170,6 +187,8 @@ Result<int> RuntimeRunner::run(const RunRequest& request, const OutputLine& outp
   sys::SpawnOptions options;
   options.program = program;
   options.arguments = {"compose-runtime", "--root", request.workspace + "/run", "run", "--bundle", bundle, request.id};
+  // Ctrl-C is answered by cancel(): the command in the container would not hear it.
+  options.new_group = true;
   options.fds = {{null.get(), 0}, {out.write.get(), 1}, {err.write.get(), 2}};
   const std::string root = request.workspace + "/run";
   {
@@ -194,6 +213,24 @@ void RuntimeRunner::cancel() {
     if (!container) continue;
     if (const auto process = container->open_process()) (void)sys::send_signal(process->get(), SIGKILL).ok();
   }
+}
+
+Result<void> sweep_steps(const std::string& folder) {
+  TRY_ASSIGN(const std::vector<std::string> names, sys::list_directory(folder));
+  for (const std::string& name : names) {
+    const std::string root = folder + "/" + name + "/run";
+    if (!sys::exists(root)) continue;
+    const auto lock = sys::FileLock::try_acquire(folder + "/" + name + ".lock");
+    if (!lock || !*lock) continue;
+    const auto ids = runtime::container::Container::list(root);
+    if (!ids) continue;
+    for (const std::string& id : *ids) {
+      const auto container = runtime::container::Container::load(root, id);
+      if (!container) continue;
+      (void)container->remove().ok();  // with its processes
+    }
+  }
+  return {};
 }
 
 Result<void> remove_mount_points(const RunRequest& request) {

@@ -1,9 +1,8 @@
 #pragma once
 // RUN: one command in a container of our own runtime whose upper directory becomes the layer.
 //
-// The network is the host's own namespace unless --network=none is asked for, with the host's resolver settings bound
-// in; the rest is as Docker's build containers: own pid, mount, ipc, uts and cgroup namespaces, default capabilities,
-// masked and read-only paths.
+// The network is a namespace of the step's own (build/network.hpp), the host's, or none; the rest is as Docker's build
+// containers: own pid, mount, ipc, uts and cgroup namespaces, default capabilities, masked and read-only paths.
 #include <functional>
 #include <map>
 #include <mutex>
@@ -19,6 +18,8 @@ struct Spec;
 }
 
 namespace compose::build {
+
+class BuildNetwork;
 
 /// Last changes to the container's configuration: the caller adds the seccomp profile, which lives above this layer.
 using FinishSpec = std::function<Result<void>(runtime::spec::Spec&)>;
@@ -46,6 +47,8 @@ struct RunRequest {
   std::vector<RunMount> mounts;
   enum class Network { own, host, none };
   Network network = Network::own;
+  std::string network_namespace;  ///< a path; set by the runner
+  std::string gateway;            ///< what "host-gateway" of extra_hosts means; set by the runner
   bool privileged = false;
   std::map<std::string, model::Strings> extra_hosts;
   std::map<std::string, model::Ulimit> ulimits;
@@ -67,14 +70,21 @@ class Runner {
 /// Runs steps by compose-runtime.
 class RuntimeRunner : public Runner {
  public:
+  /// `network` gives steps their own; it must outlive the runner.
+  explicit RuntimeRunner(BuildNetwork& network) : network_{network} {}
   Result<int> run(const RunRequest& request, const OutputLine& output) override;
   void cancel() override;
 
  private:
+  Result<int> run_in(const RunRequest& request, const OutputLine& output);
+  BuildNetwork& network_;
   std::mutex mutex_;
   bool cancelled_ = false;
   std::map<std::string, std::string> running_;  ///< container id -> root of its runtime
 };
+
+/// Ends the containers of builders that are gone: those in workspaces below `folder` that no process holds.
+Result<void> sweep_steps(const std::string& folder);
 
 /// The text of the container's config.json, for RuntimeRunner and its tests.
 Result<std::string> bundle_config(const RunRequest& request, const std::string& rootfs);

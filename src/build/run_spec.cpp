@@ -128,6 +128,8 @@ Result<std::string> bundle_config(const RunRequest& request, const std::string& 
   for (const char* type : {"pid", "mount", "ipc", "uts", "cgroup"}) config.linux_.namespaces.push_back({type, ""});
   config.linux_.cgroups_path = "/compose/build/" + request.id;
   if (request.network == RunRequest::Network::none) config.linux_.namespaces.push_back({"network", ""});
+  if (request.network == RunRequest::Network::own)
+    config.linux_.namespaces.push_back({"network", request.network_namespace});
   if (!request.privileged) {
     config.linux_.masked_paths = {"/proc/acpi",
                                   "/proc/asound",

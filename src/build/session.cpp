@@ -109,6 +109,8 @@ Session::Session(const BuildRequest& request, image::Store& store, const PullIma
 
 Result<StageState> Session::run() {
   TRY(cache_.make_folders());
+  if (context_.from_host && !context_.view.layers().empty())
+    context_.hashes = hashes_for(context_.view.layers().front());
   const std::set<std::size_t> needed = plan_.needed();
   for (const std::size_t index : needed) slots_[index].needed = true;
   const std::size_t limit = std::max(2U, std::thread::hardware_concurrency());
@@ -116,8 +118,23 @@ Result<StageState> Session::run() {
   for (std::size_t i = 1; i < std::min(needed.size(), limit); ++i) helpers.emplace_back([this] { work(); });
   work();
   for (std::thread& helper : helpers) helper.join();
+  for (const auto& [folder, hashes] : hashes_) (void)hashes->save().ok();  // only speed is lost
   if (first_error_) return *first_error_;
   return slots_[plan_.target].state;
+}
+
+ContentHashes* Session::hashes_for(const std::string& folder) {
+  const std::lock_guard lock{hashes_mutex_};
+  std::unique_ptr<ContentHashes>& hashes = hashes_[folder];
+  if (!hashes) hashes = std::make_unique<ContentHashes>(cache_.hashes_path(sha256_hex(folder)));
+  return hashes.get();
+}
+
+std::vector<image::ImageConfig> Session::stage_configs() const {
+  std::vector<image::ImageConfig> configs;
+  for (const Slot& slot : slots_)
+    if (slot.status == Slot::Status::done && !slot.state.layers.empty()) configs.push_back(slot.state.config);
+  return configs;
 }
 
 std::optional<std::size_t> Session::take_ready() {
@@ -439,6 +456,10 @@ Result<StepResult> Session::seal(StageRun& run, const std::string& folder) {
 
 Result<void> Session::apply(StageRun& run, const FileStep& step, const StepResult& result) {
   run.state.created = result.created;
+  {
+    const std::lock_guard lock{records_mutex_};
+    records_[step.key] = result;
+  }
   for (std::size_t i = run.state.layers.size(); i < result.chain.size(); ++i) {
     const std::string chain = image::chain_id(run.state.chain(), result.chain[i]);
     TRY_ASSIGN(std::optional<image::Layer> layer, internal_.layer(chain));

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -11,9 +12,11 @@
 #include <vector>
 
 #include "build/builder.hpp"
+#include "build/cache_transfer.hpp"
 #include "build/contexts.hpp"
 #include "build/copy.hpp"
 #include "build/mount_options.hpp"
+#include "build/remote.hpp"
 #include "build/run.hpp"
 #include "build/stages.hpp"
 #include "build/step_cache.hpp"
@@ -43,6 +46,9 @@ class Session {
   /// Builds the target stage and what it needs, independent stages in threads of their own. The configuration is
   /// complete but for the request's labels.
   Result<StageState> run();
+  /// After run(): the steps it used, from the cache or made, and what the stages have become.
+  const StepRecords& records() const { return records_; }
+  std::vector<image::ImageConfig> stage_configs() const;
 
  private:
   /// One step that makes files: how it is shown, remembered and made.
@@ -86,13 +92,27 @@ class Session {
 
   // COPY and ADD
   Result<SourceTree> source_tree(const std::string& from, std::size_t before);
-  Result<SourceTree> folder_tree(const std::string& folder) const;
+  Result<SourceTree> folder_tree(const std::string& folder);
   struct CopySources {
     CopyOptions options;
     std::vector<std::string> heredocs;  ///< their names
+    std::vector<std::string> remote;    ///< ADD: URLs and repositories
     std::string written;                ///< sources and destination as the history shows them
   };
   Result<CopySources> copy_sources(StageRun& run, const Instruction& item) const;
+  /// A source of COPY or ADD in a workspace of its own: here-documents, a download, a repository.
+  struct ExtraSource {
+    image::Workspace space;
+    SourceTree tree;
+    CopyOptions options;
+    CopyPlan plan;
+    std::string digest;
+  };
+  Result<std::vector<ExtraSource>> extra_sources(StageRun& run, const Instruction& item, const CopySources& sources);
+  Result<ExtraSource> heredoc_source(StageRun& run, const Instruction& item, const CopySources& sources);
+  Result<ExtraSource> remote_source(const Instruction& item, const CopySources& sources, const std::string& address);
+  http::Client& http_client();
+  Result<std::string> remote_folder(const NamedContext& context);
   Result<void> write_heredocs(const StageRun& run, const Instruction& item, const std::string& folder) const;
   Result<void> copy_flags(StageRun& run, const Instruction& item, CopySources& sources) const;
   // RUN
@@ -142,8 +162,16 @@ class Session {
   Runner& runner_;
   StepCache cache_;
   Arguments build_args_;
+  ContentHashes* hashes_for(const std::string& folder);
+  std::mutex hashes_mutex_;
+  std::map<std::string, std::unique_ptr<ContentHashes>> hashes_;  ///< by the context's folder
+  std::mutex remote_mutex_;
+  std::optional<http::Client> http_;
+  std::map<std::string, FetchedContext> fetched_;  ///< contexts with a URL, by their names
   std::atomic<int> steps_ = 0;
   std::mutex report_mutex_;
+  std::mutex records_mutex_;
+  StepRecords records_;
 
   struct Slot {
     enum class Status { open, running, done, failed };

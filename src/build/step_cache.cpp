@@ -13,8 +13,9 @@ namespace compose::build {
 StepCache::StepCache(const image::Store::Internal& store) : store_{store}, folder_{store.root + "/build"} {}
 
 Result<void> StepCache::make_folders() const {
-  if (sys::exists(folder_ + "/cache")) return {};
-  for (const char* name : {"", "/steps", "/locks", "/cache"}) TRY(sys::make_directories(folder_ + name, 0700));
+  if (sys::exists(folder_ + "/hashes")) return {};
+  for (const char* name : {"", "/steps", "/locks", "/cache", "/hashes"})
+    TRY(sys::make_directories(folder_ + name, 0700));
   return {};
 }
 

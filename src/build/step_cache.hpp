@@ -36,6 +36,8 @@ class StepCache {
   };
   Result<MountFolder> mount_folder(const std::string& id) const;
   std::string lock_path(const std::string& name) const;
+  /// Where digests of a context's files are remembered (build/content_hashes.hpp).
+  std::string hashes_path(const std::string& name) const { return folder_ + "/hashes/" + name; }
 
  private:
   const image::Store::Internal& store_;

@@ -1,9 +1,13 @@
 #include "cli/builds.hpp"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -11,6 +15,7 @@
 
 #include "base/strings.hpp"
 #include "build/builder.hpp"
+#include "cli/session.hpp"
 #include "container/seccomp_profile.hpp"
 #include "container/spec.hpp"
 #include "image/reference.hpp"
@@ -27,7 +32,8 @@ struct Job {
   std::string service;
   std::string image;
   build::BuildRequest request;
-  std::set<std::size_t> waits_for;  ///< jobs whose images this one is built from
+  std::shared_ptr<build::RemoteContext> remote;  ///< keeps a fetched context
+  std::set<std::size_t> waits_for;               ///< jobs whose images this one is built from
   bool started = false;
   bool done = false;
   std::string image_id;
@@ -76,6 +82,43 @@ const model::Service& service_of(const model::Project& project, const std::strin
   return found != project.services.end() ? found->second : project.disabled_services.at(name);
 }
 
+/// An error at the place of the service's `build:`.
+Error at_build(const model::Project& project, const std::string& service, const Error& error) {
+  const auto position = project.where("services." + service + ".build");
+  const std::string where = position.known() ? position.to_string() + ": " : std::string{};
+  return Error{error.code(), fmt::format("{}service \"{}\": {}", where, service, error.message())};
+}
+
+/// Ctrl-C and its like end the builds while this lives.
+class InterruptGuard {
+ public:
+  static Result<std::unique_ptr<InterruptGuard>> create() {
+    TRY_ASSIGN(Signals signals, Signals::take({SIGINT, SIGTERM, SIGHUP}));
+    UniqueFd done{::eventfd(0, EFD_CLOEXEC)};
+    if (!done.valid()) return os_error("eventfd");
+    return std::unique_ptr<InterruptGuard>{new InterruptGuard{std::move(signals), std::move(done)}};
+  }
+  ~InterruptGuard() {
+    const std::uint64_t one = 1;
+    (void)!::write(done_.get(), &one, sizeof one);
+    thread_.join();
+  }
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+  build::Cancellation& cancellation() { return cancellation_; }
+
+ private:
+  InterruptGuard(Signals signals, UniqueFd done) : signals_{std::move(signals)}, done_{std::move(done)} {
+    thread_ = std::thread{[this] {
+      if (wait_readable(signals_.fd(), done_.get()) && signals_.next() != 0) cancellation_.cancel();
+    }};
+  }
+  Signals signals_;
+  UniqueFd done_;
+  build::Cancellation cancellation_;
+  std::thread thread_;
+};
+
 /// RUN steps get Docker's default seccomp profile for the capabilities they have.
 std::function<Result<void>(runtime::spec::Spec&)> seccomp_setter(const container::HostInfo& host) {
   return [host](runtime::spec::Spec& spec) -> Result<void> {
@@ -86,8 +129,25 @@ std::function<Result<void>(runtime::spec::Spec&)> seccomp_setter(const container
   };
 }
 
-Result<std::vector<Job>> make_jobs(Context& context, const model::Project& project, const Strings& services,
-                                   const BuildSettings& settings) {
+/// What the flags of `build` and the service add to its `build:`.
+Result<void> add_settings(build::BuildRequest& request, const model::Service& service, const BuildSettings& settings) {
+  model::Build& build = request.build;
+  if (build.platforms.empty() && !service.platform.empty()) build.platforms = {service.platform};
+  if (!settings.provenance.empty()) build.provenance = settings.provenance;
+  if (!settings.sbom.empty()) build.sbom = settings.sbom;
+  for (const std::string& agent : settings.ssh) {
+    const std::size_t equals = agent.find('=');
+    build.ssh[agent.substr(0, equals)] = equals == std::string::npos ? "" : agent.substr(equals + 1);
+  }
+  TRY(apply_build_args(request, settings.build_args));
+  // As buildx does: builds are reproducible when the caller's environment asks for it.
+  const char* epoch = std::getenv("SOURCE_DATE_EPOCH");
+  if (epoch != nullptr && !build.args.contains("SOURCE_DATE_EPOCH")) build.args["SOURCE_DATE_EPOCH"] = epoch;
+  return build::check_build_keys(build);
+}
+
+Result<std::vector<Job>> make_jobs(Context& context, image::Store& store, const model::Project& project,
+                                   const Strings& services, const BuildSettings& settings) {
   std::vector<Job> jobs;
   TRY_ASSIGN(const container::HostInfo host, container::probe_host(false));
   for (const std::string& name : services) {
@@ -105,8 +165,12 @@ Result<std::vector<Job>> make_jobs(Context& context, const model::Project& proje
     job.request.run_root = context.paths().run_root();
     for (const auto& [other, described] : project.services)
       job.request.named_images["service:" + other] = image_name(context, project, described);
-    TRY(apply_build_args(job.request, settings.build_args));
     add_secrets(job.request, project);
+    const Result<void> added = add_settings(job.request, service, settings);
+    if (!added) return at_build(project, name, added.error());
+    Result<std::shared_ptr<build::RemoteContext>> remote = build::fetch_remote_context(job.request, store);
+    if (!remote) return at_build(project, name, remote.error());
+    job.remote = std::move(*remote);
     jobs.push_back(std::move(job));
   }
   return jobs;
@@ -222,8 +286,8 @@ class BuildRun {
       last.push_back(event.kind == Kind::started ? "> " + event.name : event.text);
       if (last.size() > kKept) last.pop_front();
     }
-    if (event.kind == Kind::warning) progress_.line(fmt::format("{}: warning: {}", job.service, event.text));
     if (quiet_) return;
+    if (event.kind == Kind::warning) progress_.line(fmt::format("{}: warning: {}", job.service, event.text));
     if (progress_.redraws()) {
       if (event.kind == Kind::started) show(job, "Building", ProgressEvent::Status::working, event.name);
       return;
@@ -289,14 +353,17 @@ Strings with_dependencies(const model::Project& project, const Strings& services
 
 Result<std::map<std::string, std::string>> build_services(Context& context, const model::Project& project,
                                                           const Strings& services, const BuildSettings& settings) {
-  TRY_ASSIGN(std::vector<Job> jobs, make_jobs(context, project, services, settings));
   std::map<std::string, std::string> images;
+  TRY_ASSIGN(image::Store store, image::Store::open(context.paths().root()));
+  TRY_ASSIGN(std::vector<Job> jobs, make_jobs(context, store, project, services, settings));
   if (jobs.empty()) return images;
   TRY(order_jobs(project, jobs));
-  TRY_ASSIGN(image::Store store, image::Store::open(context.paths().root()));
+  TRY_ASSIGN(const std::unique_ptr<InterruptGuard> guard, InterruptGuard::create());
+  for (Job& job : jobs) job.request.cancellation = &guard->cancellation();
   context.progress().begin("build");
   BuildRun{context, store, jobs, settings.quiet}.run();
   context.progress().end();
+  if (guard->cancellation().cancelled()) return Error{Errc::cancelled, "canceled"};
   for (Job& job : jobs) {
     if (!job.error) continue;
     const auto position = project.where("services." + job.service + ".build");

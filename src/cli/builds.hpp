@@ -12,7 +12,10 @@ struct BuildSettings {
   Strings build_args = {};  ///< "NAME=value", or "NAME" taken from the environment
   bool no_cache = false;
   bool pull = false;
-  bool quiet = false;  ///< no output of the steps
+  bool quiet = false;           ///< no output of the steps
+  std::string provenance = {};  ///< --provenance and --sbom: instead of the keys of `build:`
+  std::string sbom = {};
+  Strings ssh = {};  ///< "default" or "ID=SOCKET", besides build.ssh
 };
 
 /// "PROJECT-SERVICE" unless the service names its image.

@@ -27,16 +27,24 @@ Result<Strings> chosen(const model::Project& project, const Options& options, co
 }
 
 Result<int> check(const model::Project& project, const Strings& names) {
-  int failures = 0;
+  std::size_t warnings = 0;
+  bool failed = false;
   for (const std::string& name : names) {
     build::BuildRequest request;
     request.build = *project.services.at(name).build;
-    const auto bases = build::base_images(request);
-    if (!bases) ++failures;
-    TRY(print(bases ? fmt::format("{}: the Dockerfile is correct\n", name)
-                    : fmt::format("{}: {}\n", name, bases.error().message())));
+    const auto report = build::check_dockerfile(request);
+    failed = failed || !report;
+    if (report) warnings += report->warnings;
+    TRY(print(report ? report->text : fmt::format("{}: {}\n", name, report.error().message())));
   }
-  return failures == 0 ? 0 : 1;
+  if (failed) return 1;
+  if (warnings == 0) {
+    TRY(print("Check complete, no warnings found.\n"));
+    return 0;
+  }
+  TRY(print(warnings == 1 ? "Check complete, 1 warning has been found!\n"
+                          : fmt::format("Check complete, {} warnings have been found!\n", warnings)));
+  return 1;
 }
 
 /// The build as a file for docker buildx bake.
@@ -49,8 +57,26 @@ Result<int> print_bake(const Context& context, const model::Project& project, co
     if (!service.build->dockerfile_inline.empty()) target["dockerfile-inline"] = service.build->dockerfile_inline;
     for (const auto& [key, value] : service.build->args)
       if (value) target["args"][key] = *value;
-    if (!service.build->labels.empty()) target["labels"] = service.build->labels;
-    if (!service.build->target.empty()) target["target"] = service.build->target;
+    const model::Build& build = *service.build;
+    if (!build.labels.empty()) target["labels"] = build.labels;
+    if (!build.target.empty()) target["target"] = build.target;
+    if (!build.additional_contexts.empty()) target["contexts"] = build.additional_contexts;
+    if (!build.cache_from.empty()) target["cache-from"] = build.cache_from;
+    if (!build.cache_to.empty()) target["cache-to"] = build.cache_to;
+    if (!build.platforms.empty()) target["platforms"] = build.platforms;
+    if (!build.entitlements.empty()) target["entitlements"] = build.entitlements;
+    if (!build.network.empty()) target["network"] = build.network;
+    if (build.no_cache) target["no-cache"] = true;
+    if (!build.no_cache_filter.empty()) target["no-cache-filter"] = build.no_cache_filter;
+    if (build.pull) target["pull"] = true;
+    if (build.shm_size) target["shm-size"] = std::to_string(*build.shm_size);
+    for (const auto& [id, path] : build.ssh) target["ssh"].push_back(path.empty() ? id : id + "=" + path);
+    for (const model::FileReference& secret : build.secrets) {
+      const auto source = project.secrets.find(secret.source);
+      const std::string id = secret.target.empty() ? secret.source : secret.target;
+      if (source != project.secrets.end() && !source->second.file.empty())
+        target["secret"].push_back("id=" + id + ",type=file,src=" + source->second.file);
+    }
     Strings tags = service.build->tags;
     tags.insert(tags.begin(), image_name(context, project, service));
     target["tags"] = tags;
@@ -112,15 +138,13 @@ Command build_command() {
        {},
        "has no effect: builds always run in parallel, see the global --parallel"},
       {"print", 0, &o.print, "Print the build as a bake file, do not build"},
-      {"provenance", 0, &o.text, "Attach a provenance attestation", "VALUE", false,
-       "attestations are stored in registries, which are not written to"},
+      {"provenance", 0, &o.settings.provenance, "Attestation of the build's origin; only \"false\" can be had",
+       "VALUE"},
       {"pull", 0, &o.settings.pull, "Ask for newer base images"},
       {"push", 0, &o.flag, "Push the images", {}, false, "images are not pushed to registries; use \"image save\""},
       {"quiet", 'q', &o.settings.quiet, "Only the ids of the images"},
-      {"sbom", 0, &o.text, "Attach a bill of materials", "VALUE", false,
-       "attestations are stored in registries, which are not written to"},
-      {"ssh", 0, &o.text, "Forward an SSH agent or key", "ID", false,
-       "SSH agents are not forwarded to build steps; use a build secret"},
+      {"sbom", 0, &o.settings.sbom, "Bill of materials; only \"false\" can be had", "VALUE"},
+      {"ssh", 0, &o.settings.ssh, "Agent for RUN --mount=type=ssh: default, or ID=SOCKET", "ID"},
       {"with-dependencies", 0, &o.with_dependencies, "Also what the services depend on"},
   };
   command.complete = Complete::services;

@@ -5,6 +5,7 @@
 #include "base/strings.hpp"
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
+#include "container/effective.hpp"
 #include "image/config_instructions.hpp"
 #include "image/layer_tar.hpp"
 #include "image/store_internal.hpp"
@@ -55,6 +56,28 @@ Result<void> apply_changes(image::ImageConfig& config, const Strings& changes) {
   return {};
 }
 
+/// What the service says over the image's configuration, as `docker commit` keeps the container's own settings.
+void take_settings(image::ImageConfig& config, const model::Service& service) {
+  if (service.entrypoint) {
+    config.entrypoint = *service.entrypoint;
+    // An entrypoint of its own drops the image's command.
+    if (!service.entrypoint->empty()) config.cmd.reset();
+  }
+  if (service.command) config.cmd = *service.command;
+  for (const auto& [name, value] : service.environment) {
+    if (value) {
+      config.set_env(name, *value);
+    } else {
+      std::erase_if(config.env, [&](const std::string& one) { return one.starts_with(name + "="); });
+    }
+  }
+  if (!service.user.empty()) config.user = service.user;
+  if (!service.working_dir.empty()) config.working_dir = service.working_dir;
+  if (!service.stop_signal.empty()) config.stop_signal = service.stop_signal;
+  for (const auto& [name, value] : service.labels) config.labels[name] = value;
+  for (const std::string& port : container::effective_exposed_ports(service, config)) config.exposed_ports.insert(port);
+}
+
 /// The container's own files as a layer on those of its image.
 Result<image::Layer> add_layer(const Context& context, image::Store::Internal& store,
                                const state::ContainerRecord& container, const image::ImageConfig& config) {
@@ -96,6 +119,9 @@ Result<int> commit(Context& context, const Options& options, const Strings& argu
   config.diff_ids.push_back(layer.diff_id);
   config.created = image::now_rfc3339();
   if (!options.author.empty()) config.author = options.author;
+  if (scope.project)
+    if (const auto service = scope.project->services.find(container.service); service != scope.project->services.end())
+      take_settings(config, service->second);
   TRY(apply_changes(config, options.changes));
   config.history.push_back({config.created, join(container.command, " "), options.author, options.message, false});
   TRY_ASSIGN(const auto image, store.internal().add_image(image::to_json(config), names));
