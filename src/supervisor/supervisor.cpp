@@ -178,7 +178,7 @@ class Supervisor {
     server_.reset();
     const auto& paths = options_.paths;
     ::unlink(paths.supervisor_socket(options_.project).c_str());
-    if (containers_.all().empty()) ::unlink(paths.supervisor_log(options_.project).c_str());
+    if (containers_.all().empty()) Log::remove(paths.supervisor_log(options_.project));
     // Whoever takes the lock of the removed file finds out and takes the new one.
     ::unlink(paths.lock(options_.project).c_str());
     ::rmdir(paths.run_project(options_.project).c_str());
