@@ -198,6 +198,7 @@ ConfigOutput run_config(const ConfigRequest& request, FileSource& files) {
   if (request.variables) options.interpolate = false;
   LoadResult loaded = load(options, files);
   ConfigOutput out;
+  out.files = loaded.files;
   if (!loaded.diagnostics.all().empty() || request.report != Report::text) {
     out.messages = render_report(loaded, request.report);
   }

@@ -40,6 +40,7 @@ struct ConfigOutput {
   std::string text;      ///< for standard output or -o
   std::string messages;  ///< for standard error: problems and warnings
   int exit_code = 0;
+  std::vector<std::string> files{};  ///< that were read
 };
 
 ConfigOutput run_config(const ConfigRequest& request, FileSource& files);

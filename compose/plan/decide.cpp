@@ -267,7 +267,8 @@ class Decider {
     if (!completed(*replica.old) || std::ranges::find(options_.services, service.name) != options_.services.end()) {
       return false;
     }
-    return is_one_shot(project_, service.name) || (!restarts_after_success(service) && replica.old->ended_this_boot);
+    if (is_one_shot(project_, service.name)) return true;
+    return !options_.run_ended_again && !restarts_after_success(service) && replica.old->ended_this_boot;
   }
 
   static void bounce(Replica& replica, std::string cause) {

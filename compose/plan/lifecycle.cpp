@@ -324,7 +324,7 @@ Plan plan_unpause(const Observed& observed, const Selection& selection) {
 Plan plan_rm(const Observed& observed, const RmOptions& options) {
   const ServiceGraph services = service_graph(observed);
   const Containers containers = in_order(services, pick(observed, [&](const ObservedContainer& container) {
-                                           return !container.one_off && chosen(options.services, container) &&
+                                           return chosen(options.services, container) &&
                                                   (options.stop || !is_up(container));
                                          }));
   Graph graph;

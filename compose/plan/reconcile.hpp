@@ -8,7 +8,7 @@
 //  - the old container of a changed service is stopped only when the new one could start (its dependencies are ready);
 //  - what completed stays completed while it is unchanged and not named: a one-shot (a service others wait for with
 //    service_completed_successfully, or a job), and a service without a restart policy that ended by itself with exit
-//    code 0 since the host was started;
+//    code 0 since the host was started (an attached `up` runs that one again, since its output is what is wanted);
 //  - stopping goes against the dependencies: dependents first.
 #include <chrono>
 #include <cstdint>
@@ -42,6 +42,7 @@ struct Options {
   bool renew_anon_volumes = false;    ///< new anonymous volumes for recreated containers; the old ones go
   bool remove_orphans = false;
   bool no_start = false;
+  bool run_ended_again = false;  ///< also what ended well and has no restart policy, but not one-shots
   bool wait = false;                            ///< end with waiting until every service is healthy or completed
   std::map<std::string, std::int64_t> scale{};  ///< --scale service=n
   std::optional<std::chrono::seconds> timeout{};
@@ -61,8 +62,8 @@ struct DownOptions {
 /// remove_orphans (and with them the networks they are on).
 Plan plan_down(const model::Project* project, const Observed& observed, const DownOptions& options);
 
-/// Which containers, for the commands that work on what exists. one-off containers are left alone, but for down and
-/// kill.
+/// Which containers, for the commands that work on what exists. one-off containers are left alone, but for down, rm
+/// and kill.
 struct Selection {
   std::vector<std::string> services{};  ///< empty = all
   bool no_deps = false;                 ///< restart: leave dependents with `restart: true` alone; start: dependencies

@@ -23,7 +23,7 @@ std::optional<std::uint64_t> parse_unsigned(std::string_view text);
 /// A whole decimal number with an optional sign, or nothing.
 std::optional<std::int64_t> parse_signed(std::string_view text);
 
-/// Levenshtein distance, for "did you mean".
+/// Letters to insert, remove, replace or swap with a neighbour (optimal string alignment), for "did you mean".
 std::size_t edit_distance(std::string_view a, std::string_view b);
 /// The candidate nearest to `text`, if one is near enough to suggest (at most a third of its letters differ).
 std::optional<std::string> nearest(std::string_view text, std::span<const std::string> candidates);

@@ -26,7 +26,7 @@ namespace compose::cli {
 namespace {
 
 /// Stands for an image that --dry-run did not build.
-const char kNoImage[] = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+const char kNoImage[] = "";
 
 struct Job {
   std::string service;
@@ -411,7 +411,8 @@ Result<std::map<std::string, std::string>> resolve_images(Context& context, cons
       const std::string image = image_name(context, project, service_of(project, name));
       context.progress().event(
           {.kind = "Image", .name = image, .text = "Built", .status = ProgressEvent::Status::done});
-      images[name] = kNoImage;
+      TRY_ASSIGN(const auto present, store.find(image));
+      images[name] = present ? present->id : kNoImage;
     }
     to_build.clear();
   }

@@ -23,12 +23,14 @@ constexpr std::array kEntries = {
     Entry{"bridge transformations list", "There are no transformer images", bridge_list_command,
           "bridge transformations ls", true},
     Entry{"build", "Build images", build_command},
+    Entry{"check", "Find what should not go to production", check_command},
     Entry{"commit", "Make an image of a container's files", commit_command},
     Entry{"completion", "Print the completion script of a shell", completion_command},
     Entry{"config", "Check the files and print what they come to", config_command},
     Entry{"convert", "Another name of config", convert_command, {}, true},
     Entry{"cp", "Copy files between a container and the host", cp_command},
     Entry{"create", "Create containers, do not start them", create_command},
+    Entry{"diff", "Show what differs between sets of files", diff_command},
     Entry{"doctor", "Say what this host lacks", doctor_command},
     Entry{"down", "Stop and remove containers and networks", down_command},
     Entry{"events", "Show what happens to containers", events_command},
@@ -76,6 +78,8 @@ constexpr std::array kEntries = {
     Entry{"wait", "Wait until containers end, exit with their code", wait_command},
     Entry{"watch", "Bring changes of the sources into the running containers", watch_command},
     Entry{"supervise", "Look after one project (used by the program itself)", supervise_command, {}, true},
+    Entry{"__describe", "The table of commands as JSON", describe_command, {}, true},
+    Entry{"__man", "Write the manual pages", man_command, {}, true},
     Entry{"__complete", "Answer the shell's completion", complete_command, {}, true},
 };
 

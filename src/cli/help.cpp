@@ -78,11 +78,14 @@ Exit codes
 
   0        done; an attached up: all containers have ended, or it was left with "d"
   1        any error, also an unknown command or flag and wrong files; doctor: something is missing
+  2        diff: the sides differ
+  3        check: something was found that is not waived
   125      exec: the runtime failed before the command could be looked up
   126      run, exec: the command cannot be executed
   127      run, exec: there is no such command
   128+n    run, exec, wait, up --exit-code-from: signal n ended the process
-  130      the command was cancelled by Ctrl-C or SIGTERM (an attached up has then stopped its containers)
+  130      the command was cancelled by Ctrl-C or SIGTERM (an attached up has then stopped its containers, watch and
+           logs -f have left them alone)
   others   run, exec, wait: the process's own code; up --exit-code-from SERVICE: that of the service's first end;
            up --abort-on-container-exit: that of the container that ended first
 )";

@@ -46,6 +46,7 @@ class Attachment {
       }
       if ((polled[1].revents & (POLLIN | POLLHUP)) != 0) TRY(read_input());
       if (detached_) return AttachEnd::detached;
+      if (interrupted_) return AttachEnd::interrupted;
       if (polled[3].revents != 0 && settings_.on_other) TRY(settings_.on_other());
     }
   }
@@ -91,7 +92,10 @@ class Attachment {
 
   Result<void> heard(int signal) {
     if (signal == SIGWINCH) return settings_.terminal ? send_size() : Result<void>{};
-    if (!settings_.forward_signals) return {};
+    if (!settings_.forward_signals) {
+      interrupted_ = true;
+      return {};
+    }
     return send(wire::encode_numbers(wire::kSignal, static_cast<std::uint64_t>(signal)));
   }
 
@@ -116,6 +120,7 @@ class Attachment {
   bool input_open_;
   std::string pending_;  ///< one message the socket would not take yet
   bool detached_ = false;
+  bool interrupted_ = false;
 };
 
 }  // namespace

@@ -46,13 +46,17 @@ std::vector<Flag> with_globals(const Command& command, GlobalOptions& options) {
   return all;
 }
 
-int unknown_command(const std::string& program, const std::string& word) {
+/// `group`: the words before, "" or "image".
+int unknown_command(const std::string& program, const std::string& group, const std::string& word) {
+  const std::string prefix = group.empty() ? std::string{} : group + " ";
   Strings names;
   for (const Entry& entry : entries())
-    if (!entry.hidden) names.emplace_back(entry.name);
-  std::string message = fmt::format("unknown command: \"{} {}\"", program, word);
+    for (const std::string_view name : {entry.name, entry.alias})
+      if (!entry.hidden && name.starts_with(prefix) && name.find(' ', prefix.size()) == std::string_view::npos)
+        names.emplace_back(name.substr(prefix.size()));
+  std::string message = fmt::format("unknown command: \"{} {}{}\"", program, prefix, word);
   if (const auto guess = nearest(word, names)) message += fmt::format(" (did you mean \"{}\"?)", *guess);
-  return usage_failure(message, program);
+  return usage_failure(message, group.empty() ? program : program + " " + group);
 }
 
 std::string count_message(const std::string& program, const Command& command) {
@@ -114,10 +118,10 @@ int run_arguments(const Strings& arguments, const std::string& program) {
   if (words.empty()) return print(root_help(program, global)) ? 0 : kFailure;
 
   const Found found = find_entry(words);
-  if (found.entry == nullptr) return unknown_command(program, words[0]);
+  if (found.entry == nullptr) return unknown_command(program, {}, words[0]);
   if (found.entry->make == nullptr) {
     if (words.size() > found.words && !words[found.words].starts_with('-'))
-      return unknown_command(fmt::format("{} {}", program, found.entry->name), words[found.words]);
+      return unknown_command(program, std::string{found.entry->name}, words[found.words]);
     return print(group_help(program, *found.entry, global)) ? 0 : kFailure;
   }
   words.erase(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(found.words));

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 namespace compose::cli {
 
@@ -123,6 +124,19 @@ bool show_event(Context& context, const nlohmann::json& event) {
 Error outcome_error(const supervisor::Outcome& outcome) {
   std::string message = outcome.position.empty() ? outcome.error : outcome.position + ": " + outcome.error;
   return Error{Errc::failed, std::move(message)};
+}
+
+Result<void> remove_orphans(Context& context, const model::Project& project) {
+  TRY_ASSIGN(const auto containers, state::list_containers(context.paths(), project.name));
+  std::set<std::string> orphans;
+  for (const auto& container : containers)
+    if (!project.services.contains(container.service) && !project.disabled_services.contains(container.service))
+      orphans.insert(container.service);
+  if (orphans.empty()) return {};
+  nlohmann::json request{{"op", "rm"}, {"services", orphans}, {"options", {{"stop", true}}}};
+  if (context.options().dry_run) request["options"]["dry_run"] = true;
+  TRY(ask(context, project.name, request, {.operation = "rm"}));
+  return {};
 }
 
 Result<supervisor::Outcome> ask(Context& context, const std::string& project, const nlohmann::json& request,

@@ -52,6 +52,9 @@ Result<void> wait_readable(int first, int second);
 /// The supervisor's next event, or nothing at present.
 Result<std::optional<nlohmann::json>> next_event(supervisor::Client& client);
 
+/// Stops and removes the containers of services the project does not have.
+Result<void> remove_orphans(Context& context, const model::Project& project);
+
 /// The error of an outcome that is not ok.
 Error outcome_error(const supervisor::Outcome& outcome);
 

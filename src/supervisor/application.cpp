@@ -17,7 +17,7 @@ constexpr int kDesiredSchema = 1;
 /// Fills `application.loaded`. A service that the command does not touch comes without an image.
 bool find_images(const image::Store& store, Application& application, Failure& failure) {
   for (const auto& [service, id] : application.images) {
-    if (application.loaded.contains(id)) continue;
+    if (id.empty() || application.loaded.contains(id)) continue;  // "": a dry run did not build it
     auto image = store.find(id);
     if (image && *image) {
       application.loaded.emplace(id, **std::move(image));

@@ -198,6 +198,7 @@ void Operations::apply(bool start) {
   options.remove_orphans = current_->flag("remove_orphans");
   options.no_start = !start || current_->flag("no_start");
   options.wait = current_->flag("wait");
+  options.run_ended_again = current_->flag("run_ended_again");
   options.timeout = current_->timeout();
   const json& scale = how.contains("scale") ? how["scale"] : current_->body.value("scale", json::object());
   if (scale.is_object()) options.scale = scale.get<std::map<std::string, std::int64_t>>();

@@ -140,6 +140,7 @@ void Operations::run_one_off() {
   place.wait_attach = !detach;
   auto work = plan_one_off(wanted, place);
   if (!work) return refuse(work.error());
+  if (answer_dry_run(work->plan)) return;
   execute(*std::move(work), false, [this, place, detach](Report report) {
     if (report.failure && !report.cancelled) {
       // Its dependencies run on, as with every other failed command on a running project.

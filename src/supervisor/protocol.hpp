@@ -4,13 +4,14 @@
 // but "run" in the foreground and "events", which end with it; {"op":"cancel"} on the same connection does.
 //
 // Requests: {"op": …} with
-//   apply    project: text of model::project_to_json, images: {service: image id},
+//   apply    project: text of model::project_to_json, images: {service: image id, "" = a dry run would build it},
 //            options: {services: [], force_recreate, no_recreate, no_deps, always_recreate_deps, renew_anon_volumes,
-//            remove_orphans, no_start, wait, wait_timeout (s), timeout (s), scale: {service: n}, dry_run}
+//            remove_orphans, no_start, run_ended_again, wait, wait_timeout (s), timeout (s), scale: {service: n}, dry_run}
 //   create   as apply, without starting
 //   down     project (optional), options: {volumes, remove_orphans, timeout (s), services: []}
 //   stop, start, restart, kill, rm, pause, unpause
-//            services: [], options: {timeout (s), signal, no_deps, volumes, stop, force, remove_orphans}
+//            services: [], options: {timeout (s), signal, no_deps, volumes, stop, force; start: wait,
+//            wait_timeout (s)}
 //   scale    project, images, scale: {service: n}, options as apply
 //   run      project, images, service, options: {name, command, entrypoint, …: already merged into the project's
 //            service by the command line; auto_remove, service_ports, use_aliases, no_deps, detach}

@@ -23,6 +23,12 @@ class Installed(TestCase):
         helpers = set(os.listdir(os.path.join(prefix, "libexec/compose")))
         self.assertLessEqual({"compose-monitor", "compose-runtime"}, helpers)
 
+        for page in ("bash-completion/completions/compose", "bash-completion/completions/docker-compose",
+                     "zsh/site-functions/_compose", "fish/vendor_completions.d/compose.fish", "man/man1/compose.1",
+                     "man/man1/compose-up.1"):
+            self.assertGreater(os.path.getsize(os.path.join(prefix, "share", page)), 100, page)
+        self.assertEqual(os.readlink(os.path.join(prefix, "bin/docker-compose")), "compose")
+
         before = workspace().snapshot()
         project = Project.of_text(workspace(), "e2e-installed", "services: {web: {image: busybox, command: sleep 1000}}\n")
         project.program = os.path.join(prefix, "bin/compose")

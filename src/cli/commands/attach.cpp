@@ -1,4 +1,5 @@
 // compose attach: the streams of a container that runs.
+#include <signal.h>
 #include <unistd.h>
 
 #include "cli/commands/all.hpp"
@@ -28,6 +29,7 @@ Result<int> attach(Context& context, const Options& options, const std::string& 
   settings.detach_keys = keys;
   TRY_ASSIGN(const AttachEnd end, attach_container(context, container.id, settings));
   if (end == AttachEnd::detached) return 0;
+  if (end == AttachEnd::interrupted) return 128 + SIGINT;
   const auto ended = state::load_exit(context.paths(), container.project, container.id);
   return ended ? ended->exit_code : 0;
 }

@@ -13,41 +13,73 @@
 namespace compose::cli {
 namespace {
 
+// An answer is a line: a word, or a word, a tab and what it means. ":files", ":yaml" and ":folders" ask the shell for
+// names of files, those of Compose files, and folders.
 constexpr std::string_view kBash = R"(_compose_complete() {
-  local IFS=$'\n' word=${COMP_WORDS[COMP_CWORD]}
-  local answers
-  answers=$("${COMP_WORDS[0]}" __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null) || return
-  if [[ $answers == :files ]]; then
-    compopt -o default
-    COMPREPLY=()
-  else
-    COMPREPLY=($(compgen -W "$answers" -- "$word"))
-    [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+  local word=${COMP_WORDS[COMP_CWORD]} line colon=
+  # Bash takes "db:/etc" for three words; put them together again.
+  if declare -F _get_comp_words_by_ref >/dev/null; then
+    local cur words cword
+    _get_comp_words_by_ref -n : cur words cword
+    word=$cur
+    COMP_WORDS=("${words[@]}")
+    COMP_CWORD=$cword
+    [[ $word == *:* ]] && colon=${word%"${word##*:}"}
   fi
+  COMPREPLY=()
+  while IFS= read -r line; do
+    case $line in
+      :files) compopt -o filenames; mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$word") ;;
+      :folders) compopt -o filenames; mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -d -- "$word") ;;
+      :yaml)
+        compopt -o filenames
+        mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$word" | grep -E '\.ya?ml$')
+        mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -d -- "$word") ;;
+      *)
+        line=${line%%$'\t'*}
+        [[ $line == "$word"* ]] && COMPREPLY+=("${line#"$colon"}") ;;
+    esac
+  done < <("${COMP_WORDS[0]}" __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+  [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=:] ]] && compopt -o nospace
+  return 0
 }
 complete -F _compose_complete compose docker-compose
 )";
 
 constexpr std::string_view kZsh = R"(#compdef compose docker-compose
 _compose() {
+  local line tab=$'\t'
   local -a answers
-  answers=("${(@f)$("${words[1]}" __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
-  if [[ ${answers[1]} == :files ]]; then
-    _files
-  else
-    compadd -- $answers
-  fi
+  for line in "${(@f)$("${words[1]}" __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
+    case $line in
+      '') ;;
+      :files) _files ;;
+      :folders) _files -/ ;;
+      :yaml) _files -g '*.(yaml|yml)' ;;
+      *$tab*) answers+=("${${line%%$tab*}//:/\\:}:${line#*$tab}") ;;
+      *) answers+=("${line//:/\\:}") ;;
+    esac
+  done
+  (( ${#answers} )) && _describe 'compose' answers
 }
-compdef _compose compose docker-compose
+if [[ ${funcstack[1]} == _compose ]]; then
+  _compose "$@"
+else
+  compdef _compose compose docker-compose
+fi
 )";
 
 constexpr std::string_view kFish = R"(function __compose_complete
   set -l words (commandline -opc) (commandline -ct)
-  set -l answers ($words[1] __complete -- $words[2..-1] 2>/dev/null)
-  if test "$answers[1]" = ":files"
-    __fish_complete_path (commandline -ct)
-  else
-    printf '%s\n' $answers
+  for line in ($words[1] __complete -- $words[2..-1] 2>/dev/null)
+    switch $line
+      case ':files' ':yaml'
+        __fish_complete_path (commandline -ct)
+      case ':folders'
+        __fish_complete_directories (commandline -ct)
+      case '*'
+        printf '%s\n' $line
+    end
   end
 end
 complete -c compose -f -a '(__compose_complete)'
@@ -94,7 +126,8 @@ class Completer {
     if (pending != nullptr) return values(*pending);
     if (current.starts_with('-')) return flag_names();
     if (entry_ == nullptr) return command_names(plain);
-    return arguments();
+    return arguments(plain.size() -
+                     static_cast<std::size_t>(std::count(entry_->name.begin(), entry_->name.end(), ' ')) - 1);
   }
 
  private:
@@ -120,7 +153,7 @@ class Completer {
   Strings flag_names() const {
     Strings names;
     for (const Flag& flag : flags_)
-      if (!flag.hidden) names.push_back(fmt::format("--{}", flag.name));
+      if (!flag.hidden) names.push_back(fmt::format("--{}\t{}", flag.name, flag.help));
     return names;
   }
 
@@ -130,7 +163,8 @@ class Completer {
     for (const Entry& entry : entries()) {
       if (entry.hidden || !entry.name.starts_with(group)) continue;
       const std::string rest{entry.name.substr(group.size())};
-      if (!rest.empty() && rest.find(' ') == std::string::npos) names.push_back(rest);
+      if (!rest.empty() && rest.find(' ') == std::string::npos)
+        names.push_back(fmt::format("{}\t{}", rest, entry.summary));
     }
     return names;
   }
@@ -146,14 +180,24 @@ class Completer {
     if (flag.name == "format") return {"table", "json"};
     if (flag.name == "attach" || flag.name == "no-attach" || flag.name == "exit-code-from") return services();
     if (flag.name == "scale") return scales();
+    if (flag.name == "file") return {":yaml"};
+    if (flag.name == "project-directory" || flag.name == "root" || flag.name == "run-root") return {":folders"};
     return {":files"};
   }
 
-  Strings arguments() {
+  /// `typed`: how many arguments of the command stand before the one asked for.
+  Strings arguments(std::size_t typed) {
+    if (entry_->name == "completion") return {"bash", "zsh", "fish"};
     switch (command_.complete) {
       case Complete::services:
+        if (!command_.interspersed && typed > 0) return {":files"};  // the container's command
         return entry_->name == "scale" ? scales() : services();
-      case Complete::service_then_files:
+      case Complete::service_then_files: {
+        Strings names = services();
+        for (std::string& name : names) name += ":";
+        names.emplace_back(":files");
+        return names;
+      }
       case Complete::files:
         return {":files"};
       case Complete::images:
@@ -233,7 +277,9 @@ class Completer {
 
 Command completion_command() {
   Command command{.name = "completion", .usage = "bash|zsh|fish", .summary = "Print the completion script of a shell"};
-  command.details = "For bash: source <(compose completion bash)";
+  command.details =
+      "An installed compose brings them to where the shells look. Without: source <(compose completion bash), source "
+      "<(compose completion zsh), compose completion fish | source.";
   command.min_args = command.max_args = 1;
   command.run = [](Context&, const Strings& arguments) -> Result<int> {
     const std::string& shell = arguments[0];

@@ -53,6 +53,7 @@ Result<int> config(Context& context, Options& options, const Strings& services) 
   }
   load::DiskFiles files;
   const load::ConfigOutput output = load::run_config(request, files);
+  for (const std::string& file : output.files) context.trace("loaded " + file);
   TRY(sys::write_all(STDERR_FILENO, output.messages));
   if (request.output.empty()) {
     TRY(print(output.text));

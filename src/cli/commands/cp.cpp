@@ -71,6 +71,22 @@ struct Source {
   bool content_only = false;  ///< written as "folder/."
 };
 
+/// What a path leads to when its last part is a symbolic link, as a path of the same tree.
+Result<std::string> follow_links(const Tree& tree, std::string path) {
+  constexpr int kMost = 40;  // as the kernel, path_resolution(7)
+  for (int i = 0; i < kMost; ++i) {
+    std::string name;
+    TRY_ASSIGN(const UniqueFd folder, tree.parent(path, name));
+    char target[PATH_MAX];
+    const ssize_t size = ::readlinkat(folder.get(), name.c_str(), target, sizeof target);
+    if (size <= 0) return path;
+    const std::string text(target, static_cast<std::size_t>(size));
+    const std::size_t slash = path.rfind('/');
+    path = text[0] == '/' || slash == std::string::npos ? text : path.substr(0, slash + 1) + text;
+  }
+  return make_error(Errc::invalid, "{}: too many symbolic links", path);
+}
+
 Result<Source> find_source(const Tree& tree, const std::string& path, bool follow) {
   Source source;
   source.content_only = path == "." || path.ends_with("/.");
@@ -82,10 +98,8 @@ Result<Source> find_source(const Tree& tree, const std::string& path, bool follo
     return source;
   }
   if (follow) {  // the link's target under its own name
-    char target[PATH_MAX];
-    const ssize_t size = ::readlink(fmt::format("/proc/self/fd/{}", itself.get()).c_str(), target, sizeof target);
-    if (size <= 0) return os_error("{}", path);
-    TRY_ASSIGN(source.folder, Tree::host().parent(std::string(target, static_cast<std::size_t>(size)), source.name));
+    TRY_ASSIGN(const std::string target, follow_links(tree, path));
+    TRY_ASSIGN(source.folder, tree.parent(target, source.name));
     return source;
   }
   TRY_ASSIGN(source.folder, tree.parent(path, source.name));
@@ -136,7 +150,7 @@ Result<int> copy_out(Context& context, const Options& options, const ProjectScop
   ProgressEvent event{
       .kind = "Container", .name = container.name, .text = "Copying", .details = from.path + " to " + to};
   context.progress().event(event);
-  TRY(copy_to(source, from.path, Tree::host(), to, owner));
+  if (!context.options().dry_run) TRY(copy_to(source, from.path, Tree::host(), to, owner));
   event.text = "Copied";
   event.status = ProgressEvent::Status::done;
   context.progress().event(event);
@@ -157,7 +171,9 @@ Result<int> copy_in(Context& context, const Options& options, const ProjectScope
     ProgressEvent event{
         .kind = "Container", .name = container.name, .text = "Copying", .details = from + " to " + to.path};
     context.progress().event(event);
-    if (from == "-") {
+    if (context.options().dry_run) {
+      // Both ends have been found; nothing is written.
+    } else if (from == "-") {
       TRY_ASSIGN(const UniqueFd folder, inside.open(to.path, O_RDONLY | O_DIRECTORY));
       TRY(read_tar(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3), folder.get(), owner));
     } else {

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/ids.hpp"
@@ -107,6 +108,78 @@ Result<int> exec_with_terminal(Context& context, const std::string& program, con
   return status.code;
 }
 
+/// The command goes on without us: it holds nothing of ours but, until it is started, a place for the runtime's errors.
+Result<int> exec_detached(const std::string& program, const Strings& arguments) {
+  const UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  int pipe[2];
+  if (!null.valid() || ::pipe2(pipe, O_CLOEXEC | O_NONBLOCK) != 0) return os_error("making a pipe");
+  const UniqueFd reader{pipe[0]};
+  UniqueFd writer{pipe[1]};
+  sys::SpawnOptions spawn;
+  spawn.program = program;
+  spawn.arguments = arguments;
+  spawn.fds = {{null.get(), 0}, {null.get(), 1}, {writer.get(), 2}};
+  TRY_ASSIGN(const sys::Child child, sys::spawn(spawn));
+  writer = UniqueFd{};
+  TRY_ASSIGN(const sys::ExitStatus status, sys::wait_child(child.pid));
+  char buffer[4096];
+  for (ssize_t size; (size = ::read(reader.get(), buffer, sizeof buffer)) > 0;)
+    TRY(sys::write_all(STDERR_FILENO, {buffer, static_cast<std::size_t>(size)}));
+  return status.code;
+}
+
+/// Without a terminal of its own the command must not get ours either (-T): what is one becomes a pipe.
+Result<int> exec_with_pipes(const std::string& program, const Strings& arguments) {
+  struct Way {
+    int from = -1;
+    int to = -1;
+    UniqueFd end{};  ///< the one that is ours
+  };
+  std::vector<Way> ways;
+  std::vector<UniqueFd> theirs;
+  sys::SpawnOptions spawn;
+  spawn.program = program;
+  spawn.arguments = arguments;
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    int pipe[2];
+    if (!is_terminal(fd)) {
+      spawn.fds.emplace_back(fd, fd);
+      continue;
+    }
+    if (::pipe2(pipe, O_CLOEXEC) != 0) return os_error("making a pipe");
+    const bool input = fd == STDIN_FILENO;
+    theirs.emplace_back(pipe[input ? 0 : 1]);
+    spawn.fds.emplace_back(pipe[input ? 0 : 1], fd);
+    Way way{input ? fd : pipe[0], input ? pipe[1] : fd, UniqueFd{pipe[input ? 1 : 0]}};
+    ways.push_back(std::move(way));
+  }
+  TRY_ASSIGN(const sys::Child child, sys::spawn(spawn));
+  theirs.clear();
+  bool ended = false;
+  const auto reading = [&](const Way& way) { return way.end.valid() && !(ended && way.from == STDIN_FILENO); };
+  while (true) {
+    std::vector<pollfd> polled;
+    for (const Way& way : ways) polled.push_back({reading(way) ? way.from : -1, POLLIN, 0});
+    polled.push_back({ended ? -1 : child.pidfd.get(), POLLIN, 0});
+    const bool output = std::any_of(ways.begin(), ways.end(),
+                                    [](const Way& way) { return way.end.valid() && way.from != STDIN_FILENO; });
+    // What the command's own children still hold open is not waited for, what is written is.
+    const int ready = ::poll(polled.data(), polled.size(), ended ? 0 : -1);
+    if (ready < 0 && errno != EINTR) return os_error("waiting for the command");
+    if (ended && (ready <= 0 || !output)) break;
+    if (polled.back().revents != 0) ended = true;
+    for (std::size_t i = 0; i < ways.size(); ++i) {
+      if (ready <= 0 || polled[i].revents == 0) continue;
+      char buffer[32768];
+      const ssize_t size = ::read(ways[i].from, buffer, sizeof buffer);
+      if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+      if (size <= 0 || !sys::write_all(ways[i].to, {buffer, static_cast<std::size_t>(size)})) ways[i].end = UniqueFd{};
+    }
+  }
+  TRY_ASSIGN(const sys::ExitStatus status, sys::wait_child(child.pid));
+  return status.code;
+}
+
 Result<int> exec(Context& context, const Options& options, const Strings& arguments) {
   const Strings command{arguments.begin() + 1, arguments.end()};
   TRY_ASSIGN(const ProjectScope scope, context.scope({.services = {arguments[0]}, .name_is_enough = true}));
@@ -123,7 +196,11 @@ Result<int> exec(Context& context, const Options& options, const Strings& argume
     const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || ::dup2(null, STDIN_FILENO) < 0) return os_error("opening /dev/null");
   }
-  return become(program, runtime_arguments(context, program, container, options, command, false, {}));
+  const Strings words = runtime_arguments(context, program, container, options, command, false, {});
+  if (options.detach) return exec_detached(program, words);
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (is_terminal(fd)) return exec_with_pipes(program, words);
+  return become(program, words);
 }
 
 }  // namespace

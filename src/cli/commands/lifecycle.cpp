@@ -125,10 +125,13 @@ Command kill_command() {
       {"remove-orphans", 0, &options->remove_orphans, "Also remove containers of services the files do not have"},
       {"signal", 's', &options->signal, "The signal, by name or number", "SIGNAL"}};
   command.complete = Complete::services;
-  command.run = [options](Context& context, const Strings& services) {
-    json how = {{"signal", options->signal},
-                {"remove_orphans", options->remove_orphans || environment_bool("COMPOSE_REMOVE_ORPHANS")}};
-    return operate(context, services, "kill", std::move(how), "No containers to kill");
+  command.run = [options](Context& context, const Strings& services) -> Result<int> {
+    TRY_ASSIGN(const int code, operate(context, services, "kill", json{{"signal", options->signal}},
+                                       "No containers to kill"));
+    if (!options->remove_orphans && !environment_bool("COMPOSE_REMOVE_ORPHANS")) return code;
+    TRY_ASSIGN(const ProjectScope scope, context.scope({.name_is_enough = true}));
+    if (scope.project) TRY(remove_orphans(context, *scope.project));
+    return code;
   };
   return command;
 }

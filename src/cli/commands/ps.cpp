@@ -1,4 +1,8 @@
 // compose ps: the project's containers, from their records; works with no supervisor and without the files.
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -7,6 +11,9 @@
 #include "cli/container_view.hpp"
 #include "cli/context.hpp"
 #include "cli/listing.hpp"
+#include "cli/session.hpp"
+#include "cli/tree_watch.hpp"
+#include "sys/file.hpp"
 
 namespace compose::cli {
 namespace {
@@ -17,6 +24,7 @@ struct Options {
   bool services = false;
   bool no_trunc = false;
   bool orphans = true;
+  bool watch = false;
   std::string format;
   Strings filters;
   Strings statuses;
@@ -51,9 +59,10 @@ std::string services_text(const std::vector<state::ContainerRecord>& containers)
   return text;
 }
 
-Result<int> list(Context& context, const Options& options, const Strings& services) {
+/// What ps prints now.
+Result<std::string> listed(Context& context, const Options& options, const ProjectScope& scope,
+                           const Strings& services) {
   TRY_ASSIGN(const Strings statuses, wanted_statuses(options));
-  TRY_ASSIGN(const ProjectScope scope, context.scope({.name_is_enough = true}));
   Context::Select select{.services = services, .one_off = options.all};
   TRY_ASSIGN(auto containers, context.containers(scope, select));
   std::erase_if(containers, [&](const state::ContainerRecord& container) {
@@ -62,15 +71,11 @@ Result<int> list(Context& context, const Options& options, const Strings& servic
     return !options.all && container.phase != state::Phase::running && !container.restarting;
   });
   std::sort(containers.begin(), containers.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-  if (options.services) {
-    TRY(print(services_text(containers)));
-    return 0;
-  }
+  if (options.services) return services_text(containers);
   if (options.quiet) {
     std::string ids;
     for (const auto& container : containers) ids += container.id + "\n";
-    TRY(print(ids));
-    return 0;
+    return ids;
   }
   const WallTime now = std::chrono::system_clock::now();
   std::vector<nlohmann::ordered_json> rows;
@@ -83,7 +88,54 @@ Result<int> list(Context& context, const Options& options, const Strings& servic
                          {"STATUS", "Status"},
                          {"PORTS", "Ports"}},
                         {{"CONTAINER ID", "ID"}, {"CREATED AT", "CreatedAt"}, {"LOCAL VOLUMES", "LocalVolumes"}}};
-  TRY_ASSIGN(const std::string text, render_listing(listing, options.format == "pretty" ? "" : options.format, rows));
+  return render_listing(listing, options.format == "pretty" ? "" : options.format, rows);
+}
+
+/// As many lines as the terminal has room for, none wider than it.
+std::string fitted(const std::string& text) {
+  const TerminalSize size = terminal_size(STDOUT_FILENO);
+  std::string shown;
+  int left = size.rows > 1 ? size.rows - 1 : 1000;
+  for (const std::string& line : split(text, '\n')) {
+    if (left-- <= 0) break;
+    const auto columns = static_cast<std::size_t>(size.columns > 0 ? size.columns : 1000);
+    shown += std::string{clip_width(line, columns)} + "\x1b[K\n";
+  }
+  return shown;
+}
+
+/// Redrawn on a terminal, at every change and each second for the ages; elsewhere printed again when it has changed.
+Result<int> watch(Context& context, const Options& options, const ProjectScope& scope, const Strings& services) {
+  TRY(sys::make_directories(context.paths().projects(), 0700));
+  // Records are replaced in the project's folder; the containers' own files below it do not matter.
+  const auto prune = [](const std::string& folder) { return folder.ends_with("/upper") || folder.ends_with("/work"); };
+  TRY_ASSIGN(TreeWatch records, TreeWatch::open({context.paths().project(scope.name)}, prune));
+  TRY_ASSIGN(Signals signals, Signals::take({SIGINT, SIGTERM, SIGWINCH}));
+  const bool terminal = is_terminal(STDOUT_FILENO) && context.options().ansi_mode != Ansi::never;
+  if (terminal) TRY(print("\x1b[?25l\x1b[2J"));
+  std::string last;
+  while (true) {
+    auto text = listed(context, options, scope, services);
+    if (text && (terminal || *text != last)) {
+      const auto shown = print(terminal ? "\x1b[H" + fitted(*text) + "\x1b[J" : *text);
+      if (!shown) return shown.error();
+      last = *text;
+    }
+    pollfd polled[] = {{records.fd(), POLLIN, 0}, {signals.fd(), POLLIN, 0}};
+    if (::poll(polled, 2, terminal ? 1000 : -1) < 0 && errno != EINTR) return os_error("waiting for changes");
+    TRY(records.read());
+    for (int signal = signals.next(); signal != 0; signal = signals.next()) {
+      if (signal == SIGWINCH) continue;
+      if (terminal) TRY(print("\x1b[?25h"));
+      return 128 + SIGINT;
+    }
+  }
+}
+
+Result<int> list(Context& context, const Options& options, const Strings& services) {
+  TRY_ASSIGN(const ProjectScope scope, context.scope({.name_is_enough = true}));
+  TRY_ASSIGN(const std::string text, listed(context, options, scope, services));
+  if (options.watch) return watch(context, options, scope, services);
   TRY(print(text));
   return 0;
 }
@@ -101,7 +153,8 @@ Command ps_command() {
                    {"quiet", 'q', &options->quiet, "Only ids"},
                    {"services", 0, &options->services, "Only names of services"},
                    {"status", 0, &options->statuses,
-                    "Only those in a state: paused, restarting, removing, running, dead, created, exited", "STATE"}};
+                    "Only those in a state: paused, restarting, removing, running, dead, created, exited", "STATE"},
+                   {"watch", 'w', &options->watch, "Stay, and show what changes until Ctrl-C"}};
   command.complete = Complete::services;
   command.run = [options](Context& context, const Strings& services) { return list(context, *options, services); };
   return command;

@@ -80,9 +80,5 @@ Command alpha_generate_command() {
                  "a file is not made from containers: the containers here came from one, see \"compose ls\"",
                  {{"format", 0, Kind::text}, {"name", 0, Kind::text}, {"project-dir", 0, Kind::text}});
 }
-Command alpha_viz_command() {
-  return refused("alpha viz", "Old form of graph", "use \"compose graph --format dot\"",
-                 {{"image"}, {"indentation-size", 0, Kind::number}, {"networks"}, {"ports"}, {"spaces"}});
-}
 
 }  // namespace compose::cli

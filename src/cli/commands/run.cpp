@@ -30,7 +30,6 @@ Result<json> run_request(Context& context, model::Project& project, const std::s
                    {"service_ports", !service.ports.empty()},
                    {"use_aliases", options.use_aliases},
                    {"no_deps", options.no_deps},
-                   {"remove_orphans", options.remove_orphans},
                    {"detach", options.detach}};
   if (context.options().dry_run) settings["dry_run"] = true;
   return json{{"op", "run"},
@@ -103,6 +102,7 @@ Result<int> run(Context& context, const RunOptions& options, const Strings& argu
     return make_error(Errc::invalid, "the input device is not a TTY");
   TRY_ASSIGN(const json request,
              run_request(context, project, name, options, {arguments.begin() + 1, arguments.end()}));
+  if (options.remove_orphans || environment_bool("COMPOSE_REMOVE_ORPHANS")) TRY(remove_orphans(context, project));
   TRY_ASSIGN(auto client, supervisor::Client::connect(context.paths(), project.name, supervisor::Spawn::if_absent));
   TRY(client.send(request));
   Conversation conversation{context, std::move(client), options.quiet};
@@ -125,7 +125,7 @@ Result<int> run(Context& context, const RunOptions& options, const Strings& argu
     return outcome.exit_code;
   }
   if (!outcome.ok) return outcome_error(outcome);
-  if (options.detach) TRY(print(conversation.container_id() + "\n"));
+  if (options.detach && !context.options().dry_run) TRY(print(conversation.container_id() + "\n"));
   return outcome.exit_code;
 }
 

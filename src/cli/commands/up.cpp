@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/attached.hpp"
+#include "cli/changed_volumes.hpp"
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
 #include "cli/session.hpp"
@@ -26,7 +27,9 @@ Result<int> up(Context& context, UpOptions options, const Strings& services) {
   if (options.watch && !attached)
     return make_error(Errc::invalid, "--watch needs an up that stays: leave out --no-start and --dry-run");
   if (options.watch) TRY(Watcher::check(project, services));  // before anything is started
+  TRY(replace_changed_volumes(context, project, options.yes));
   TRY_ASSIGN(nlohmann::json request, apply_request(context, project, services, options, "apply"));
+  if (attached) request["options"]["run_ended_again"] = true;
   if (attached) return up_attached(context, project, services, options, std::move(request));
   TRY_ASSIGN(const auto outcome, ask(context, project.name, request, {.operation = "up"}));
   return outcome.exit_code;
@@ -35,6 +38,7 @@ Result<int> up(Context& context, UpOptions options, const Strings& services) {
 Result<int> create(Context& context, const UpOptions& options, const Strings& services) {
   TRY(check_options(options));
   TRY_ASSIGN(const model::Project project, context.load_project({.services = services}));
+  TRY(replace_changed_volumes(context, project, options.yes));
   TRY_ASSIGN(const nlohmann::json request, apply_request(context, project, services, options, "create"));
   TRY_ASSIGN(const auto outcome, ask(context, project.name, request, {.operation = "create"}));
   return outcome.exit_code;
