@@ -71,6 +71,24 @@ struct PruneReport {
   std::uint64_t reclaimed = 0;  ///< bytes
 };
 
+/// What one image takes up.
+struct ImageUsage {
+  Image image;
+  std::uint64_t shared = 0;    ///< bytes of layers that other images have too
+  std::uint64_t unique = 0;    ///< bytes of layers only it has
+  std::size_t containers = 0;  ///< that use it
+};
+struct StoreUsage {
+  std::vector<ImageUsage> images;        ///< newest first
+  std::size_t active_images = 0;         ///< with containers
+  std::uint64_t images_size = 0;         ///< bytes, each layer once
+  std::uint64_t images_reclaimable = 0;  ///< bytes of layers no image with containers has
+  std::size_t build_layers = 0;          ///< layers only the builder's cache has
+  std::uint64_t build_size = 0;
+  std::size_t unfinished = 0;  ///< work going on, or left by killed processes
+  std::uint64_t unfinished_size = 0;
+};
+
 class Store {
  public:
   /// Makes the folders (mode 0700) if they are missing. `root` is the state root, by default /var/lib/compose.
@@ -104,6 +122,8 @@ class Store {
   /// Removes images without a name (or all) that are not in use, layers no image or build step needs, and what killed
   /// processes left.
   Result<PruneReport> prune(const PruneOptions& options);
+  /// `in_use`: the id of each container's image, once for each container.
+  Result<StoreUsage> usage(const std::vector<std::string>& in_use) const;
 
   const std::string& root() const;
 

@@ -328,6 +328,7 @@ Result<void> write_archive(const Store::Internal& store, const std::vector<Saved
 
 Result<std::vector<Image>> Store::load(const std::string& archive_path) {
   TRY_ASSIGN(const UseLock use, internal_->use());
+  TRY(Workspace::sweep(internal_->tmp));
   struct stat status{};
   if (archive_path != "-" && ::stat(archive_path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
     return load_members(*internal_, FolderMembers{archive_path}).with("load \"{}\"", archive_path);

@@ -193,7 +193,15 @@ Result<Image> Store::Internal::add_image(const std::string& config_json, const s
       const std::string full = name.full();
       const auto same =
           std::find_if(index.begin(), index.end(), [&](const IndexEntry& entry) { return entry.name == full; });
-      if (same != index.end() && same->image_id == id && same->manifest_digest == manifest_digest) continue;
+      if (same != index.end() && same->image_id == id && same->manifest_digest == manifest_digest) {
+        // Pulled again: daily and weekly count from now.
+        if (!repo_digest.empty()) {
+          same->repo_digest = repo_digest;
+          same->tagged_at = now;
+          changed = true;
+        }
+        continue;
+      }
       changed = true;
       if (same != index.end()) {
         // The image that had the name stays, without one, unless it has others: containers may use it.
@@ -208,13 +216,16 @@ Result<Image> Store::Internal::add_image(const std::string& config_json, const s
       }
       index.push_back({manifest_digest, manifest.size(), id, full, now, repo_digest});
     }
+    const auto has_digest = [&](const IndexEntry& entry) { return is_ours(entry) && entry.repo_digest == repo_digest; };
     if (!names.empty()) {
-      // With a name it is no longer dangling.
-      const auto dangling = std::remove_if(
-          index.begin(), index.end(), [&](const IndexEntry& entry) { return is_ours(entry) && entry.name.empty(); });
+      // With a name it is no longer dangling; a digest it was pulled by stays, since files may name it.
+      const auto dangling = std::remove_if(index.begin(), index.end(), [&](const IndexEntry& entry) {
+        return is_ours(entry) && entry.name.empty() && (entry.repo_digest.empty() || entry.repo_digest == repo_digest);
+      });
       changed = changed || dangling != index.end();
       index.erase(dangling, index.end());
-    } else if (std::none_of(index.begin(), index.end(), is_ours)) {
+    } else if (std::none_of(index.begin(), index.end(), is_ours) ||
+               (!repo_digest.empty() && std::none_of(index.begin(), index.end(), has_digest))) {
       index.push_back({manifest_digest, manifest.size(), id, "", now, repo_digest});
       changed = true;
     }
@@ -241,6 +252,8 @@ Result<Image> Store::Internal::read_image(const std::string& image_id, const std
     }
   }
   std::sort(image.names.begin(), image.names.end());
+  std::sort(image.repo_digests.begin(), image.repo_digests.end());
+  image.repo_digests.erase(std::unique(image.repo_digests.begin(), image.repo_digests.end()), image.repo_digests.end());
   TRY_ASSIGN(const std::string config, read_blob(image_id));
   TRY_ASSIGN(image.config, parse_image_config(config));
   TRY_ASSIGN(const std::vector<Layer> layers, layers_of(image.config));
@@ -257,19 +270,21 @@ Result<std::optional<std::string>> Store::Internal::resolve_id(const std::string
   const bool digest = is_digest(text);
   if (!digest) {
     if (const Result<Reference> name = parse_reference(text)) {
-      Reference without_digest = *name;
-      without_digest.digest.clear();
       const bool by_digest = !name->digest.empty();
+      // An index's digest may stand for images of several platforms: the one that came last.
+      const IndexEntry* newest = nullptr;
       for (const IndexEntry& entry : index) {
         if (!by_digest && entry.name == name->full()) return found(entry.image_id);
         // "name:tag@digest": the tag is only for the reader.
         const bool right = entry.manifest_digest == name->digest || entry.repo_digest.ends_with("@" + name->digest);
         const std::string repository = name->domain + "/" + name->path;
         if (by_digest && right &&
-            (entry.repo_digest.starts_with(repository + "@") || entry.name.starts_with(repository + ":"))) {
-          return found(entry.image_id);
+            (entry.repo_digest.starts_with(repository + "@") || entry.name.starts_with(repository + ":")) &&
+            (newest == nullptr || newest->tagged_at <= entry.tagged_at)) {
+          newest = &entry;
         }
       }
+      if (newest != nullptr) return found(newest->image_id);
     }
   }
   const std::string digits = text.starts_with("sha256:") ? text.substr(7) : text;

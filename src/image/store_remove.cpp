@@ -37,6 +37,22 @@ Result<void> mark_layers(const Store::Internal& store, const std::string& image_
   return {};
 }
 
+/// What is known of blobs of registries whose layers are in no image any more.
+Result<void> forget_blobs(const Store::Internal& store, const std::vector<IndexEntry>& index) {
+  std::set<std::string> diffs;
+  for (const IndexEntry& entry : index) {
+    const Result<std::string> text = store.read_blob(entry.image_id);
+    const Result<ImageConfig> config = text ? parse_image_config(*text) : Result<ImageConfig>{text.error()};
+    if (config) diffs.insert(config->diff_ids.begin(), config->diff_ids.end());
+  }
+  const std::string folder = store.images + "/known-blobs";
+  TRY_ASSIGN(const std::vector<std::string> names, sys::list_directory(folder));
+  for (const std::string& name : names) {
+    if (!diffs.contains("sha256:" + name)) ::unlink((folder + "/" + name).c_str());
+  }
+  return {};
+}
+
 /// Layers that results of build steps name: a step's record lists its own and the chain below it.
 Result<void> mark_build_steps(const Store::Internal& store, std::set<std::string>& chains) {
   const std::string folder = store.root + "/build/steps";
@@ -75,6 +91,7 @@ Result<void> Store::Internal::collect_garbage(PruneReport* report) const {
     (void)mark_layers(*this, entry.image_id, chains);
   }
   TRY(mark_build_steps(*this, chains));
+  TRY(forget_blobs(*this, index));
   {
     TRY_ASSIGN(const sys::FileLock lock, sys::FileLock::acquire(images + "/lock"));
     TRY(remove_partial_files(images));
@@ -84,7 +101,7 @@ Result<void> Store::Internal::collect_garbage(PruneReport* report) const {
   for (const std::string& name : blob_names) {
     if (blobs.contains("sha256:" + name)) continue;
     const std::string path = images + "/blobs/sha256/" + name;
-    struct stat status{};
+    struct stat status {};
     if (report && ::stat(path.c_str(), &status) == 0) report->reclaimed += static_cast<std::uint64_t>(status.st_size);
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) return os_error("remove \"{}\"", path);
   }
@@ -120,20 +137,22 @@ Result<Removal> Store::remove(const std::string& name_or_id, bool force, const s
     const auto named = std::find_if(index.begin(), index.end(), [&](const IndexEntry& entry) {
       return of_image(entry) && name.ok() && entry.name == name->full();
     });
-    const auto uses = std::count_if(index.begin(), index.end(), of_image);
+    // An entry without a name is the digest the image was pulled by: it goes with the last name.
+    const auto uses = std::count_if(index.begin(), index.end(),
+                                    [&](const IndexEntry& entry) { return of_image(entry) && !entry.name.empty(); });
     const bool all = named == index.end();
     if (all && uses > 1 && !force) {
       refused =
           make_error(Errc::busy, "image \"{}\" has {} names: remove them one by one, or with force", name_or_id, uses);
       return false;
     }
-    const bool last = all || uses == 1;
+    const bool last = all || uses <= 1;
     if (last && std::find(in_use.begin(), in_use.end(), image) != in_use.end()) {
       refused = make_error(Errc::busy, "image \"{}\" is used by a container", name_or_id);
       return false;
     }
     for (auto it = index.begin(); it != index.end();) {
-      const bool goes = of_image(*it) && (all || it->name == name->full());
+      const bool goes = of_image(*it) && (last || it->name == name->full());
       if (goes && !it->name.empty()) {
         if (const Result<Reference> gone = parse_reference(it->name)) removal.untagged.push_back(gone->familiar());
       }

@@ -60,9 +60,57 @@ TEST_F(StoreTest, ImportedImageIsFoundByNameIdAndBeginningOfTheId) {
   EXPECT_EQ(tmp_count(), 0U);
 }
 
+TEST_F(StoreTest, ADigestAnImageWasPulledByStaysBesideItsNames) {
+  const Image image = import("web:1");
+  const std::string config = *store_->internal().read_blob(image.id);
+  const std::string manifest = *store_->internal().read_blob(image.manifest_digest);
+  const std::string digest = "sha256:" + std::string(64, 'd');
+  const std::string by_digest = "registry.example/web@" + digest;
+  ASSERT_TRUE(store_->internal().add_image(config, {}, manifest, by_digest));
+  EXPECT_EQ((*store_->find(by_digest))->id, image.id);
+  EXPECT_EQ((*store_->find(by_digest))->repo_digests, std::vector<std::string>{by_digest});
+  // Pulled by a tag that has the same digest the entry is one; the time tells of the pull.
+  const auto again =
+      store_->internal().add_image(config, {*parse_reference("registry.example/web:2")}, manifest, by_digest);
+  ASSERT_TRUE(again) << message(again);
+  EXPECT_EQ(again->names, (std::vector<std::string>{"registry.example/web:2", "web:1"}));
+  const std::string before = again->last_tagged;
+  EXPECT_GT(store_->internal()
+                .add_image(config, {*parse_reference("registry.example/web:2")}, manifest, by_digest)
+                ->last_tagged,
+            before);
+  // Another image under that digest (another platform's) is found first: it came last.
+  const Image other = import("other", "other");
+  ASSERT_TRUE(store_->internal().add_image(*store_->internal().read_blob(other.id), {},
+                                           *store_->internal().read_blob(other.manifest_digest), by_digest));
+  EXPECT_EQ((*store_->find(by_digest))->id, other.id);
+  ASSERT_TRUE(store_->remove("registry.example/web:2"));
+  const auto removed = store_->remove("web:1");
+  ASSERT_TRUE(removed) << message(removed);
+  EXPECT_FALSE(store_->find(image.id)->has_value()) << "the last name takes what has none with it";
+}
+
+TEST_F(StoreTest, UsageCountsEachLayerOnceAndWhatCouldGo) {
+  const Image used = import("used", "12345678");
+  const Image idle = import("idle", "1234");
+  ASSERT_TRUE(store_->tag("idle", "idle:2"));
+  const auto usage = store_->usage({used.id, used.id});
+  ASSERT_TRUE(usage) << message(usage);
+  EXPECT_EQ(usage->images.size(), 2U);
+  EXPECT_EQ(usage->active_images, 1U);
+  EXPECT_EQ(usage->images_size, 12U);
+  EXPECT_EQ(usage->images_reclaimable, 4U);
+  EXPECT_EQ(usage->build_layers, 0U);
+  EXPECT_EQ(usage->unfinished, 0U);
+  for (const ImageUsage& one : usage->images) {
+    EXPECT_EQ(one.containers, one.image.id == used.id ? 2U : 0U);
+    EXPECT_EQ(one.shared, 0U);
+  }
+}
+
 TEST_F(StoreTest, NobodyElseMayWalkIn) {
   for (const char* name : {"root/images", "root/layers", "root/tmp"}) {
-    struct stat status{};
+    struct stat status {};
     ASSERT_EQ(::stat((folder_ / name).c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0777U, 0700U) << name;
   }

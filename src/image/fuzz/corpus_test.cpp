@@ -41,6 +41,7 @@ INSTANTIATE_TEST_SUITE_P(Image, Corpus,
                          ::testing::Values(Target{"tar", tar, 500, false}, Target{"tar", layer, 20, true},
                                            Target{"config", config, 500, false},
                                            Target{"reference", reference, 100, false},
+                                           Target{"manifest", manifest, 500, false},
                                            Target{"archive", archive, 20, true}));
 
 }  // namespace

@@ -6,8 +6,12 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "image/digest.hpp"
 #include "image/layer_tar.hpp"
 #include "image/reference.hpp"
+#include "image/registry/challenge.hpp"
+#include "image/registry/host.hpp"
+#include "image/registry/manifest.hpp"
 #include "image/store.hpp"
 #include "image/tar_reader.hpp"
 #include "image/testing/tar_builder.hpp"
@@ -81,6 +85,29 @@ void reference(std::string_view bytes) {
   require(full.ok() && *full == *name, "the full form of a name means something else");
   const Result<Reference> familiar = parse_reference(name->familiar());
   require(familiar.ok() && *familiar == *name, "the short form of a name means something else");
+}
+
+void manifest(std::string_view bytes) {
+  const std::string_view header = bytes.substr(0, bytes.find('\n'));
+  const std::string_view body = bytes.substr(std::min(bytes.size(), header.size() + 1));
+  for (const registry::Challenge& challenge : registry::parse_challenges(header)) {
+    require(!challenge.scheme.empty(), "a challenge has a scheme");
+  }
+  const std::string error = registry::error_text(body);
+  require(error.find('\x1b') == std::string::npos, "an error's text has no escapes");
+  const Result<bool> index = registry::is_index(body, header);
+  if (!index) return;
+  if (*index) {
+    const Result<registry::Index> list = registry::parse_index(body);
+    if (!list) return;
+    const Result<registry::Descriptor> chosen = registry::choose(*list, {"linux", "arm", "v7"});
+    require(!chosen || is_digest(chosen->digest), "what is chosen has a digest");
+    return;
+  }
+  const Result<registry::Manifest> image = registry::parse_manifest(body);
+  if (!image) return;
+  require(is_digest(image->config.digest), "a configuration has a digest");
+  for (const registry::Descriptor& layer : image->layers) require(is_digest(layer.digest), "a layer has a digest");
 }
 
 void archive(std::string_view bytes) {

@@ -14,6 +14,9 @@ void layer(std::string_view bytes);
 void config(std::string_view bytes);
 /// References: the full form of an accepted name means the same.
 void reference(std::string_view bytes);
+/// What a registry answers: the first line is a header (Content-Type, WWW-Authenticate), the rest a manifest, an index or
+/// an error's body.
+void manifest(std::string_view bytes);
 /// Archives for `image load`: manifests, indexes, layouts.
 void archive(std::string_view bytes);
 
