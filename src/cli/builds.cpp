@@ -15,6 +15,7 @@
 
 #include "base/strings.hpp"
 #include "build/builder.hpp"
+#include "cli/pulls.hpp"
 #include "cli/session.hpp"
 #include "container/seccomp_profile.hpp"
 #include "container/spec.hpp"
@@ -204,7 +205,7 @@ Result<void> order_jobs(const model::Project& project, std::vector<Job>& jobs) {
 class BuildRun {
  public:
   BuildRun(Context& context, image::Store& store, std::vector<Job>& jobs, bool quiet)
-      : progress_{context.progress()}, store_{store}, jobs_{jobs}, quiet_{quiet} {
+      : progress_{context.progress()}, store_{store}, registries_{context}, jobs_{jobs}, quiet_{quiet} {
     const int limit = context.options().parallel.value_or(-1);
     const unsigned processors = std::max(2U, std::thread::hardware_concurrency());
     workers_ = std::min<std::size_t>(jobs.size(), limit > 0 ? static_cast<std::size_t>(limit) : processors);
@@ -260,7 +261,9 @@ class BuildRun {
     show(job, "Building", ProgressEvent::Status::working, {});
     std::deque<std::string> last;
     job.request.progress = [this, &job, &last](const build::BuildEvent& event) { step(job, event, last); };
-    auto image = build::build(job.request, store_);
+    auto image = build::build(job.request, store_, [this](const std::string& name, const std::string& platform) {
+      return registries_.pull_one(name, platform);
+    });
     if (image) {
       job.image_id = image->id;
       show(job, "Built", ProgressEvent::Status::done, {});
@@ -303,6 +306,7 @@ class BuildRun {
 
   Progress& progress_;
   image::Store& store_;
+  Registries registries_;
   std::vector<Job>& jobs_;
   bool quiet_;
   std::size_t workers_ = 1;
@@ -311,22 +315,126 @@ class BuildRun {
   std::condition_variable wake_;
 };
 
-Error missing_images(const Context& context, const model::Project& project, const Strings& services, bool no_build) {
+Error missing_images(const Context& context, const model::Project& project, const Strings& services, bool no_build,
+                     const std::map<std::string, std::string>& causes) {
   Strings messages;
   for (const std::string& name : services) {
     const model::Service& service = service_of(project, name);
     const std::string image = image_name(context, project, service);
     const auto position = project.where("services." + name + (service.build ? ".build" : ".image"));
     const std::string where = position.known() ? position.to_string() + ": " : std::string{};
-    const std::string next = service.build && no_build
-                                 ? fmt::format("build it with \"{} build {}\"", context.program(), name)
-                                 : fmt::format(
-                                       "bring it here with \"{0} image load -i ARCHIVE\" or \"{0} image import "
-                                       "ROOTFS.tar {1}\" (images are not pulled from registries)",
-                                       context.program(), image);
-    messages.push_back(fmt::format("{}service \"{}\": image \"{}\" is not on this host: {}", where, name, image, next));
+    const auto cause = causes.find(name);
+    const std::string why = cause == causes.end() ? std::string{} : ": " + cause->second;
+    const std::string next =
+        service.build && no_build
+            ? fmt::format("build it with \"{} build {}\"", context.program(), name)
+            : fmt::format("{}bring it here with \"{} image load -i ARCHIVE\" or \"{} image import ROOTFS.tar {}\"",
+                          cause == causes.end() ? "pull it, or " : "try again, or ", context.program(),
+                          context.program(), image);
+    messages.push_back(
+        fmt::format("{}service \"{}\": image \"{}\" is not on this host{}; {}", where, name, image, why, next));
   }
   return Error{Errc::not_found, join(messages, "\n")};
+}
+
+/// Whether the image may come from a registry before it is built: a name without a registry is one's own.
+bool pull_before_build(const model::Service& service, const std::string& policy) {
+  if (service.image.empty()) return false;
+  if (!policy.empty()) return true;
+  const auto reference = image::parse_reference(service.image);
+  return reference && reference->domain != "docker.io";
+}
+
+/// What resolve_images has found out so far.
+struct Resolution {
+  std::map<std::string, std::string> images;  ///< service -> id
+  Strings to_build;
+  Strings to_pull;
+  Strings missing;
+  std::map<std::string, std::string> causes;  ///< service -> why its pull failed
+};
+
+Result<Resolution> sort_services(Context& context, image::Store& store, const model::Project& project,
+                                 const Strings& services, const ImageSettings& settings) {
+  Resolution result;
+  for (const std::string& name : services) {
+    const model::Service& service = service_of(project, name);
+    if (service.provider) continue;
+    const std::string policy = settings.pull.empty() ? service.pull_policy : settings.pull;
+    const std::string image = image_name(context, project, service);
+    TRY_ASSIGN(const auto found, store.find(image));
+    const bool can_build = service.build && !settings.no_build;
+    const auto pull =
+        wants_pull(policy, found.has_value(), found ? found->last_tagged : "", std::chrono::system_clock::now());
+    if (!pull) return Error{pull.error()}.add_context(fmt::format("service \"{}\"", name));
+    if (can_build && (settings.build || policy == "build")) {
+      result.to_build.push_back(name);
+    } else if (*pull && !service.image.empty() && (!service.build || pull_before_build(service, policy))) {
+      result.to_pull.push_back(name);
+    } else if (found) {
+      result.images[name] = found->id;
+    } else if (can_build) {
+      result.to_build.push_back(name);
+    } else {
+      result.missing.push_back(name);
+    }
+  }
+  return result;
+}
+
+/// Images that services of the project will be built as.
+std::set<std::string> coming_images(const Context& context, const model::Project& project, const Strings& to_build) {
+  std::set<std::string> coming;
+  for (const std::string& name : to_build) {
+    const model::Service& service = service_of(project, name);
+    coming.insert(familiar(image_name(context, project, service)));
+    for (const std::string& tag : service.build->tags) coming.insert(familiar(tag));
+  }
+  return coming;
+}
+
+void say_done(Context& context, const std::string& image, const char* what) {
+  context.progress().event({.kind = "Image", .name = image, .text = what, .status = ProgressEvent::Status::done});
+}
+
+/// Pulls what is to be pulled. What cannot be had that way is built, or missing.
+Result<void> pull_services(Context& context, image::Store& store, const model::Project& project,
+                           const ImageSettings& settings, Resolution& result) {
+  std::vector<Transfer> transfers;
+  std::map<std::string, std::size_t> places;  // service -> its transfer
+  for (const std::string& name : result.to_pull) {
+    const model::Service& service = service_of(project, name);
+    const auto same = std::find_if(transfers.begin(), transfers.end(), [&](const Transfer& other) {
+      return other.image == service.image && other.platform == service.platform;
+    });
+    places[name] = static_cast<std::size_t>(same - transfers.begin());
+    if (same == transfers.end()) transfers.push_back({.image = service.image, .platform = service.platform});
+  }
+  if (context.options().dry_run) {
+    for (const std::string& name : result.to_pull) {
+      say_done(context, service_of(project, name).image, "Pulled");
+      TRY_ASSIGN(const auto found, store.find(service_of(project, name).image));
+      result.images[name] = found ? found->id : kNoImage;
+    }
+    return {};
+  }
+  if (transfers.empty()) return {};
+  if (!settings.quiet_pull) context.progress().begin("pull");
+  const Result<void> ran = Registries{context}.pull(transfers, settings.quiet_pull);
+  context.progress().end();
+  TRY(Result<void>{ran});
+  for (const std::string& name : result.to_pull) {
+    const Transfer& transfer = transfers[places[name]];
+    if (!transfer.error) {
+      result.images[name] = transfer.image_id;
+    } else if (service_of(project, name).build && !settings.no_build) {
+      result.to_build.push_back(name);
+    } else {
+      result.missing.push_back(name);
+      result.causes[name] = transfer.error->message();
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -378,52 +486,39 @@ Result<std::map<std::string, std::string>> build_services(Context& context, cons
 Result<std::map<std::string, std::string>> resolve_images(Context& context, const model::Project& project,
                                                           const Strings& services, const ImageSettings& settings) {
   TRY_ASSIGN(image::Store store, image::Store::open(context.paths().root()));
-  std::map<std::string, std::string> images;
-  Strings to_build;
-  Strings missing;
-  for (const std::string& name : services) {
-    const model::Service& service = service_of(project, name);
-    if (service.provider) continue;
-    const std::string policy = settings.pull.empty() ? service.pull_policy : settings.pull;
-    TRY_ASSIGN(const auto image, store.find(image_name(context, project, service)));
-    const bool rebuild = settings.build || policy == "build";
-    if (service.build && !settings.no_build && (rebuild || !image)) {
-      to_build.push_back(name);
-    } else if (image) {
-      images[name] = image->id;
-    } else {
-      missing.push_back(name);
-    }
-  }
-  std::set<std::string> coming;  // images the builds will make
-  for (const std::string& name : to_build) {
-    const model::Service& service = service_of(project, name);
-    coming.insert(familiar(image_name(context, project, service)));
-    for (const std::string& tag : service.build->tags) coming.insert(familiar(tag));
-  }
+  TRY_ASSIGN(Resolution result, sort_services(context, store, project, services, settings));
+  // What a build makes is not fetched from elsewhere.
+  const std::set<std::string> coming = coming_images(context, project, result.to_build);
+  const auto is_coming = [&](const std::string& name) {
+    return coming.contains(familiar(image_name(context, project, service_of(project, name))));
+  };
+  std::erase_if(result.to_pull, [&](const std::string& name) {
+    if (is_coming(name)) result.missing.push_back(name);
+    return is_coming(name);
+  });
+  TRY(pull_services(context, store, project, settings, result));
   Strings hopeless;
-  for (const std::string& name : missing)
-    if (!coming.contains(familiar(image_name(context, project, service_of(project, name))))) hopeless.push_back(name);
-  if (!hopeless.empty()) return missing_images(context, project, hopeless, settings.no_build);
-  BuildSettings build{.quiet = settings.quiet_build};
-  if (context.options().dry_run && !to_build.empty()) {
-    for (const std::string& name : to_build) {
+  std::copy_if(result.missing.begin(), result.missing.end(), std::back_inserter(hopeless),
+               [&](const std::string& name) { return !is_coming(name); });
+  if (!hopeless.empty()) return missing_images(context, project, hopeless, settings.no_build, result.causes);
+  if (context.options().dry_run) {
+    for (const std::string& name : result.to_build) {
       const std::string image = image_name(context, project, service_of(project, name));
-      context.progress().event(
-          {.kind = "Image", .name = image, .text = "Built", .status = ProgressEvent::Status::done});
+      say_done(context, image, "Built");
       TRY_ASSIGN(const auto present, store.find(image));
-      images[name] = present ? present->id : kNoImage;
+      result.images[name] = present ? present->id : kNoImage;
     }
-    to_build.clear();
+    result.to_build.clear();
   }
-  TRY_ASSIGN(auto built, build_services(context, project, to_build, build));
-  images.merge(built);
-  for (const std::string& name : missing) {  // these use an image that another service has built
+  TRY_ASSIGN(auto built, build_services(context, project, result.to_build, {.quiet = settings.quiet_build}));
+  result.images.merge(built);
+  for (const std::string& name : result.missing) {  // these use an image that another service has built
     TRY_ASSIGN(const auto image, store.find(image_name(context, project, service_of(project, name))));
-    if (!image && !context.options().dry_run) return missing_images(context, project, {name}, settings.no_build);
-    images[name] = image ? image->id : kNoImage;
+    if (!image && !context.options().dry_run)
+      return missing_images(context, project, {name}, settings.no_build, result.causes);
+    result.images[name] = image ? image->id : kNoImage;
   }
-  return images;
+  return result.images;
 }
 
 }  // namespace compose::cli

@@ -32,12 +32,14 @@ Result<std::map<std::string, std::string>> build_services(Context& context, cons
 struct ImageSettings {
   bool build = false;     ///< --build: also those whose image is there
   bool no_build = false;  ///< --no-build
-  std::string pull;       ///< --pull: "", always, missing, never, build
+  std::string pull;       ///< --pull: "", or any pull_policy
+  bool quiet_pull = false;
   bool quiet_build = false;
 };
 
-/// The image id of each of `services`, building what is missing and can be built. An image that is missing is an error
-/// that names the service, the place in the files and the next step; all missing ones at once.
+/// The image id of each of `services`: pulled as its pull policy wants (see wants_pull), or built. A service that can
+/// be built is pulled first only when its image names a registry, or its policy says so; if that fails it is built. An
+/// image that cannot be had is an error that names the service, the place in the files and the next step; all at once.
 Result<std::map<std::string, std::string>> resolve_images(Context& context, const model::Project& project,
                                                           const Strings& services, const ImageSettings& settings);
 

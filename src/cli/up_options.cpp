@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.hpp"
+#include "cli/pulls.hpp"
 
 namespace compose::cli {
 namespace {
@@ -54,13 +55,7 @@ std::vector<Flag> creation_flags(UpOptions& o) {
       {"no-build", 0, &o.no_build, "Do not build, not even what is missing"},
       {"no-recreate", 0, &o.no_recreate, "Keep containers that exist even if something changed"},
       {"pull", 0, &o.pull, "Which images to get anew: always, missing, never, build", "POLICY"},
-      {"quiet-pull",
-       0,
-       &o.quiet_pull,
-       "No progress of pulls",
-       {},
-       false,
-       "images are not pulled from registries, so there is nothing to hide"},
+      {"quiet-pull", 0, &o.quiet_pull, "No progress of pulls"},
       {"remove-orphans", 0, &o.remove_orphans, "Remove containers of services the files do not have"},
       {"scale", 0, &o.scale, "How many containers of a service; overrides the files", "SERVICE=N"},
       {"yes", 'y', &o.yes, "Answer yes to every question"},
@@ -91,20 +86,20 @@ Result<void> check_options(const UpOptions& options) {
     return make_error(Errc::invalid, "--wait cannot be combined with --abort-on-container-exit, --attach or --watch");
   if (!options.attach.empty() && options.attach_dependencies)
     return make_error(Errc::invalid, "cannot combine --attach and --attach-dependencies");
-  for (const char* known : {"", "missing", "if_not_present", "never", "build"})
-    if (options.pull == known) return {};
-  if (options.pull == "always")
-    return make_error(Errc::unsupported,
-                      "--pull always: images are not pulled from registries; load them with \"image load\"");
-  return make_error(Errc::invalid, "unknown --pull policy \"{}\" (always, missing, never, build)", options.pull);
+  if (const auto known = wants_pull(options.pull, true, "", {}); !known)
+    return Error{known.error()}.add_context("--pull");
+  return {};
 }
 
 Result<nlohmann::json> apply_request(Context& context, const model::Project& project, const Strings& services,
                                      const UpOptions& options, std::string_view operation) {
   TRY_ASSIGN(nlohmann::json scale, parse_scale(project, options.scale));
   const Strings concerned = options.no_deps && !services.empty() ? services : with_dependencies(project, services);
-  const ImageSettings how{
-      .build = options.build, .no_build = options.no_build, .pull = options.pull, .quiet_build = options.quiet_build};
+  const ImageSettings how{.build = options.build,
+                          .no_build = options.no_build,
+                          .pull = options.pull,
+                          .quiet_pull = options.quiet_pull,
+                          .quiet_build = options.quiet_build};
   TRY_ASSIGN(auto images, resolve_images(context, project, concerned, how));
   TRY(resolve_hook_images(context, project, concerned, how, images));
   nlohmann::json settings = {

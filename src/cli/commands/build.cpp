@@ -6,6 +6,7 @@
 #include "cli/builds.hpp"
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
+#include "cli/pulls.hpp"
 
 namespace compose::cli {
 namespace {
@@ -15,6 +16,7 @@ struct Options {
   bool with_dependencies = false;
   bool check = false;
   bool print = false;
+  bool push = false;
   std::string text;
   bool flag = false;
 };
@@ -88,6 +90,26 @@ Result<int> print_bake(const Context& context, const model::Project& project, co
   return 0;
 }
 
+/// --push: under the name of the service's image, and its tags.
+Result<void> push_built(Context& context, const model::Project& project, const Strings& names, bool quiet) {
+  std::vector<Transfer> transfers;
+  for (const std::string& name : names) {
+    const model::Service& service = project.services.at(name);
+    if (service.image.empty()) continue;
+    transfers.push_back({.image = service.image});
+    for (const std::string& tag : service.build->tags) transfers.push_back({.image = tag});
+  }
+  if (!quiet) context.progress().begin("push");
+  const Result<void> ran = Registries{context}.push(transfers, quiet);
+  context.progress().end();
+  TRY(Result<void>{ran});
+  Strings failures;
+  for (const Transfer& transfer : transfers)
+    if (transfer.error) failures.push_back(transfer.error->message());
+  if (failures.empty()) return {};
+  return Error{Errc::failed, join(failures, "\n")};
+}
+
 Result<int> build(Context& context, const Options& options, const Strings& services) {
   TRY_ASSIGN(const model::Project project, context.load_project({.services = services}));
   TRY_ASSIGN(const Strings names, chosen(project, options, services));
@@ -106,6 +128,7 @@ Result<int> build(Context& context, const Options& options, const Strings& servi
     return 0;
   }
   TRY_ASSIGN(const auto images, build_services(context, project, names, options.settings));
+  if (options.push) TRY(push_built(context, project, names, options.settings.quiet));
   if (options.settings.quiet)
     for (const auto& [service, id] : images) TRY(print(id + "\n"));
   return 0;
@@ -141,7 +164,7 @@ Command build_command() {
       {"provenance", 0, &o.settings.provenance, "Attestation of the build's origin; only \"false\" can be had",
        "VALUE"},
       {"pull", 0, &o.settings.pull, "Ask for newer base images"},
-      {"push", 0, &o.flag, "Push the images", {}, false, "images are not pushed to registries; use \"image save\""},
+      {"push", 0, &o.push, "Push what was built"},
       {"quiet", 'q', &o.settings.quiet, "Only the ids of the images"},
       {"sbom", 0, &o.settings.sbom, "Bill of materials; only \"false\" can be had", "VALUE"},
       {"ssh", 0, &o.settings.ssh, "Agent for RUN --mount=type=ssh: default, or ID=SOCKET", "ID"},

@@ -7,7 +7,9 @@
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
 #include "cli/project_loading.hpp"
+#include "cli/pulls.hpp"
 #include "compose/load/disk_files.hpp"
+#include "image/reference.hpp"
 #include "image/store.hpp"
 #include "sys/file.hpp"
 
@@ -24,18 +26,27 @@ struct Options {
   std::string diagnostics = "text";
 };
 
-/// IMAGE → IMAGE@sha256:… as a registry gave it.
-Result<std::string> digest_of(const Context& context, const std::string& name) {
-  TRY_ASSIGN(const image::Store store, image::Store::open(context.paths().root()));
-  TRY_ASSIGN(const auto image, store.find(name));
-  if (!image) return make_error(Errc::not_found, "image \"{}\" is not on this host, so its digest is not known", name);
-  if (image->repo_digests.empty())
-    return make_error(Errc::not_found, "image \"{}\" was made here, so no registry gave it a digest", name);
-  return image->repo_digests.front();
+/// IMAGE → IMAGE@sha256:…: what the registry has now; for one that was made here, what it was pushed as.
+Result<std::string> digest_of(Context& context, Registries& registries, const std::string& name) {
+  TRY_ASSIGN(image::Reference reference, image::parse_reference(name));
+  if (!reference.digest.empty()) return name;
+  auto digest = registries.resolve(name);
+  if (!digest) {
+    TRY_ASSIGN(const image::Store store, image::Store::open(context.paths().root()));
+    TRY_ASSIGN(const auto image, store.find(name));
+    const std::string prefix = reference.familiar_name() + "@";
+    if (image) {
+      for (const std::string& known : image->repo_digests)
+        if (known.starts_with(prefix)) return reference.full() + known.substr(prefix.size() - 1);
+    }
+    return std::move(digest).error();
+  }
+  return reference.full() + "@" + *digest;
 }
 
 Result<int> config(Context& context, Options& options, const Strings& services) {
   load::ConfigRequest& request = options.request;
+  Registries registries{context};
   request.options = load_options(context);
   request.options.services = services;
   request.options.interpolate = !options.no_interpolate;
@@ -43,7 +54,7 @@ Result<int> config(Context& context, Options& options, const Strings& services) 
   request.options.consistency = !options.no_consistency;
   request.options.resolve_environment = !options.no_env_resolution;
   request.options.resolve_paths = !options.no_path_resolution;
-  request.resolve_digest = [&](const std::string& name) { return digest_of(context, name); };
+  request.resolve_digest = [&](const std::string& name) { return digest_of(context, registries, name); };
   if (options.diagnostics == "json") {
     request.report = load::Report::json;
   } else if (options.diagnostics == "sarif") {

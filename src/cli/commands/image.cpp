@@ -7,6 +7,7 @@
 #include "base/strings.hpp"
 #include "base/units.hpp"
 #include "cli/commands/all.hpp"
+#include "cli/commands/image_use.hpp"
 #include "cli/context.hpp"
 #include "cli/human.hpp"
 #include "cli/listing.hpp"
@@ -27,17 +28,6 @@ Result<image::Image> must_find(const image::Store& store, const std::string& nam
   TRY_ASSIGN(auto image, store.find(name));
   if (!image) return make_error(Errc::not_found, "no such image: {}", name);
   return *std::move(image);
-}
-
-/// Ids of images that containers of any project use.
-Result<Strings> images_in_use(const Context& context) {
-  Strings ids;
-  TRY_ASSIGN(const auto projects, state::list_projects(context.paths()));
-  for (const auto& project : projects) {
-    TRY_ASSIGN(const auto containers, state::list_containers(context.paths(), project.name));
-    for (const auto& container : containers) ids.push_back(container.image_id);
-  }
-  return ids;
 }
 
 struct ListOptions {
@@ -138,7 +128,16 @@ Result<int> inspect(const Context& context, const std::string& format, const Str
   return 0;
 }
 
-Result<int> history(const Context& context, bool no_trunc, bool quiet, const std::string& name) {
+struct HistoryOptions {
+  bool no_trunc = false;
+  bool quiet = false;
+  std::optional<bool> human;  ///< sizes in MB and times as ages; true unless --human=false
+  std::string format;
+};
+
+Result<int> history(const Context& context, const HistoryOptions& options, const std::string& name) {
+  const bool no_trunc = options.no_trunc;
+  const bool human = options.human.value_or(true);
   TRY_ASSIGN(const image::Store store, open_store(context));
   TRY_ASSIGN(const auto image, must_find(store, name));
   TRY_ASSIGN(const auto lines, store.history(image));
@@ -151,12 +150,13 @@ Result<int> history(const Context& context, bool no_trunc, bool quiet, const std
     if (!no_trunc && by.size() > kWidth) by = std::string{clip_width(by, kWidth - 1)} + "…";
     const std::string id = no_trunc ? image.id : short_image_id(image.id);
     rows.push_back({{"ID", i == 0 ? id : "<missing>"},
-                    {"CreatedSince", ago(line.entry.created, now)},
+                    {"CreatedSince", human ? ago(line.entry.created, now) : line.entry.created},
+                    {"CreatedAt", line.entry.created},
                     {"CreatedBy", by},
-                    {"Size", format_bytes(line.size)},
+                    {"Size", human ? format_bytes(line.size) : std::to_string(line.size)},
                     {"Comment", line.entry.comment}});
   }
-  if (quiet) {
+  if (options.quiet) {
     for (const Json& row : rows) TRY(print(row["ID"].get<std::string>() + "\n"));
     return 0;
   }
@@ -165,7 +165,7 @@ Result<int> history(const Context& context, bool no_trunc, bool quiet, const std
                          {"CREATED BY", "CreatedBy"},
                          {"SIZE", "Size"},
                          {"COMMENT", "Comment"}}};
-  TRY_ASSIGN(const std::string text, render_listing(listing, {}, rows));
+  TRY_ASSIGN(const std::string text, render_listing(listing, options.format, rows));
   TRY(print(text));
   return 0;
 }
@@ -227,20 +227,16 @@ Command image_inspect_command() {
 }
 
 Command image_history_command() {
-  struct Options {
-    bool no_trunc = false;
-    bool quiet = false;
-  };
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<HistoryOptions>();
   Command command{
       .name = "image history", .usage = "[OPTIONS] IMAGE", .summary = "Show the steps an image was made in"};
-  command.flags = {{"no-trunc", 0, &options->no_trunc, "Whole commands and ids"},
+  command.flags = {{"format", 0, &options->format, "table, json or a Go template", "FORMAT"},
+                   {"human", 'H', &options->human, "Sizes and times as people say them (default; --human=false)"},
+                   {"no-trunc", 0, &options->no_trunc, "Whole commands and ids"},
                    {"quiet", 'q', &options->quiet, "Only ids"}};
   command.min_args = command.max_args = 1;
   command.complete = Complete::images;
-  command.run = [options](Context& context, const Strings& names) {
-    return history(context, options->no_trunc, options->quiet, names[0]);
-  };
+  command.run = [options](Context& context, const Strings& names) { return history(context, *options, names[0]); };
   return command;
 }
 

@@ -20,6 +20,7 @@ Result<json> run_request(Context& context, model::Project& project, const std::s
   const ImageSettings how{.build = options.build,
                           .no_build = false,
                           .pull = options.pull,
+                          .quiet_pull = options.quiet_pull || options.quiet,
                           .quiet_build = options.quiet_build || options.quiet};
   const Strings concerned = options.no_deps ? Strings{name} : with_dependencies(project, {name});
   TRY_ASSIGN(auto images, resolve_images(context, project, concerned, how));
@@ -154,16 +155,10 @@ Command run_command() {
       {"no-deps", 0, &o.no_deps, "Do not start what the service depends on"},
       {"no-tty", 'T', &o.no_tty, "No terminal"},
       {"publish", 'p', &o.publish, "Publish a port", "PORT"},
-      {"pull", 0, &o.pull, "Which images to get anew: missing, never, build", "POLICY"},
+      {"pull", 0, &o.pull, "Which images to get anew: always, missing, never, build", "POLICY"},
       {"quiet", 'q', &o.quiet, "No progress"},
       {"quiet-build", 0, &o.quiet_build, "No output of builds"},
-      {"quiet-pull",
-       0,
-       &o.quiet_pull,
-       "No progress of pulls",
-       {},
-       false,
-       "images are not pulled from registries, so there is nothing to hide"},
+      {"quiet-pull", 0, &o.quiet_pull, "No progress of pulls"},
       {"remove-orphans", 0, &o.remove_orphans, "Also remove containers of services the files do not have"},
       {"rm", 0, &o.rm, "Remove the container when it ends"},
       {"service-ports", 'P', &o.service_ports, "Publish the service's ports"},
