@@ -1,4 +1,5 @@
 #include "net/endpoint/netlink.hpp"
+#include "base/crash_point.hpp"
 
 #include <arpa/inet.h>
 #include <endian.h>
@@ -183,7 +184,9 @@ Result<void> Socket::send(Batch& batch) {
 
 Result<void> Socket::execute(Batch& batch) {
   if (batch.empty()) return {};
+  crash_point("netlink");
   TRY(send(batch));
+  crash_point("netlink done");
   char buffer[8192];  // room for one error with its texts; on the stack to keep the monitor's heap small
   Result<void> outcome;
   while (true) {

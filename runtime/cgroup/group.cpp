@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/crash_point.hpp"
 #include "base/strings.hpp"
 #include "runtime/cgroup/bpf.hpp"
 #include "runtime/cgroup/cgroup.hpp"
@@ -55,6 +56,7 @@ int make_levels(const std::string& top, const std::string& path, const auto& mad
   int code = 0;
   for (int attempt = 0; attempt < 5; ++attempt) {
     if (::mkdir((top + path).c_str(), 0755) == 0) {
+      crash_point("made group", top.c_str());
       made(top + path);
       return 0;
     }
@@ -92,6 +94,7 @@ void enable_controllers(const std::string& top, const std::string& path, const s
 
 /// rmdir of the group's own subgroups, deepest first, then itself.
 int remove_levels(const std::string& directory) {
+  crash_point("remove group");
   if (::rmdir(directory.c_str()) == 0 || errno == ENOENT) return 0;
   const UniqueFd fd{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (auto names = sys::list_directory(directory)) {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "runtime/launch/child.hpp"
+#include "base/crash_point.hpp"
 #include "runtime/launch/hooks.hpp"
 #include "runtime/launch/launch.hpp"
 #include "runtime/launch/sync.hpp"
@@ -58,7 +59,9 @@ Result<Cloned> clone_child(std::uint64_t flags, const UniqueFd& group) {
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = static_cast<std::uint64_t>(group.get());
   }
+  crash_point("clone");
   const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
+  if (pid > 0) crash_point("cloned");
   if (pid < 0) return os_error("create the container's process and namespaces");
   return Cloned{static_cast<pid_t>(pid), UniqueFd{pidfd}};
 }

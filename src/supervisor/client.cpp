@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/crash_point.hpp"
 #include "supervisor/json_lines.hpp"
 #include "supervisor/run_lock.hpp"
 #include "sys/file.hpp"
@@ -122,7 +123,10 @@ Result<Client> Client::connect(const state::Paths& paths, const std::string& pro
 
 Result<void> Client::send(const json& request) {
   const std::string line = request.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-  return write_socket(impl_->socket.get(), line).with("asking the supervisor");
+  crash_point("ask");
+  TRY(write_socket(impl_->socket.get(), line).with("asking the supervisor"));
+  crash_point("asked");
+  return {};
 }
 
 int Client::fd() const { return impl_->socket.get(); }

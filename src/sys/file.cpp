@@ -10,6 +10,8 @@
 #include <cstring>
 #include <memory>
 
+#include "base/crash_point.hpp"
+
 namespace compose::sys {
 
 Result<std::string> read_all(int fd, std::size_t limit) {
@@ -68,12 +70,15 @@ Result<void> write_file_atomic(const std::string& path, std::string_view data, m
   static std::atomic<unsigned> counter{0};
   const bool durable = durability == Durability::durable;
   const std::string temporary = fmt::format("{}.tmp-{}-{}", path, ::getpid(), counter++);
+  crash_point("write", path.c_str());
   auto written = write_new_file(temporary, data, mode, durable);
+  crash_point("rename", path.c_str());
   if (written && ::rename(temporary.c_str(), path.c_str()) != 0) written = os_error("rename {} to {}", temporary, path);
   if (!written) {
     ::unlink(temporary.c_str());
     return written;
   }
+  crash_point("written", path.c_str());
   if (durable) {
     const UniqueFd folder{::open(parent_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     if (!folder.valid() || ::fsync(folder.get()) != 0) return os_error("fsync {}", parent_of(path));
@@ -91,7 +96,11 @@ Result<void> write_kernel_file(const std::string& path, std::string_view data) {
 }
 
 Result<void> make_directories(const std::string& path, mode_t mode) {
-  if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
+  if (::mkdir(path.c_str(), mode) == 0) {
+    crash_point("made", path.c_str());
+    return {};
+  }
+  if (errno == EEXIST) return {};
   if (errno != ENOENT) return os_error("create directory {}", path);
   TRY(make_directories(parent_of(path), mode));
   if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
@@ -118,13 +127,19 @@ Result<void> remove_entries(int directory_fd, const std::string& path) {
   while (const dirent* entry = ::readdir(directory.get())) {
     if (std::strcmp(entry->d_name, ".") == 0 || std::strcmp(entry->d_name, "..") == 0) continue;
     TRY(remove_entry(::dirfd(directory.get()), entry->d_name, path + "/" + entry->d_name));
+    crash_point("removed", entry->d_name);
   }
   return {};
 }
 
 }  // namespace
 
-Result<void> remove_tree(const std::string& path) { return remove_entry(AT_FDCWD, path.c_str(), path); }
+Result<void> remove_tree(const std::string& path) {
+  crash_point("remove", path.c_str());
+  TRY(remove_entry(AT_FDCWD, path.c_str(), path));
+  crash_point("removed", path.c_str());
+  return {};
+}
 
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 

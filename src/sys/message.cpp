@@ -8,6 +8,8 @@
 #include <array>
 #include <cstring>
 
+#include "base/crash_point.hpp"
+
 namespace compose::sys {
 
 namespace {
@@ -36,7 +38,9 @@ Result<void> send_message(int socket, std::string_view data, std::span<const int
     rights->cmsg_len = CMSG_LEN(fds.size_bytes());
     std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
   }
+  crash_point("send");
   if (retry_eintr([&] { return ::sendmsg(socket, &header, MSG_NOSIGNAL); }) < 0) return os_error("sendmsg");
+  crash_point("sent");
   return {};
 }
 
@@ -97,6 +101,7 @@ Result<UniqueFd> listen_unix(const std::string& path, int type) {
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return os_error("bind {}", path);
   if (::listen(fd.get(), 128) != 0) return os_error("listen {}", path);
+  crash_point("listening", path.c_str());
   return fd;
 }
 

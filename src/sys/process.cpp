@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "base/crash_point.hpp"
 #include "base/strings.hpp"
 #include "sys/file.hpp"
 
@@ -84,9 +85,11 @@ Result<Child> spawn(const SpawnOptions& options) {
   const auto argv = pointers(options.arguments);
   const auto envp = options.environment ? pointers(*options.environment) : std::vector<char*>{};
   Child child;
+  crash_point("spawn", options.program.c_str());
   const int code = ::posix_spawn(&child.pid, options.program.c_str(), &setup.actions, &setup.attributes, argv.data(),
                                  options.environment ? envp.data() : environ);
   if (code != 0) return os_error_from(code, fmt::format("run {}", options.program));
+  crash_point("spawned", options.program.c_str());
   TRY_ASSIGN(child.pidfd, open_pidfd(child.pid));
   return child;
 }
@@ -119,6 +122,7 @@ Result<UniqueFd> open_pidfd(pid_t pid) {
 }
 
 Result<void> send_signal(int pidfd, int signal) {
+  crash_point("signal");
   if (::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) != 0) return os_error("send signal {}", signal);
   return {};
 }
