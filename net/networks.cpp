@@ -295,6 +295,70 @@ Result<void> Networks::check_ports(std::span<const Publication> publications) {
   return {};
 }
 
+namespace {
+
+/// Whether a port asked for as `wanted` may be the one that `had` has.
+bool same_place(const Publication& had, const Publication& wanted) {
+  const auto protocol = [](const Publication& p) { return p.protocol.empty() ? std::string{"tcp"} : p.protocol; };
+  if (had.host_ip != wanted.host_ip || protocol(had) != protocol(wanted)) return false;
+  if (wanted.host_port == had.host_port) return true;
+  if (had.container_port != wanted.container_port) return false;
+  return wanted.host_port == 0 || (had.host_port > wanted.host_port && had.host_port <= wanted.host_port_end);
+}
+
+}  // namespace
+
+Result<std::vector<Publication>> Networks::move_ports(const std::string& from, std::vector<Publication> publications) {
+  TRY_ASSIGN(const sys::FileLock lock, impl_->files.lock());
+  TRY_ASSIGN(std::vector<Publication> claims, impl_->files.load_ports());
+  const auto moving = std::stable_partition(claims.begin(), claims.end(),
+                                            [&](const Publication& claim) { return claim.container_id != from; });
+  std::vector<Publication> old{moving, claims.end()};
+  claims.erase(moving, claims.end());
+  std::vector<Entry> removed, added;
+  for (const Publication& claim : old) {
+    TRY_ASSIGN(const firewall::Port port, firewall::read_port(claim));
+    append(removed, firewall::port_entries(port));
+  }
+  std::vector<ports::Hold> new_holds;
+  std::set<std::uint16_t> kept;
+  for (Publication& publication : publications) {
+    const auto had =
+        std::find_if(old.begin(), old.end(), [&](const Publication& p) { return same_place(p, publication); });
+    if (had != old.end()) {
+      publication.host_port = had->host_port;
+      kept.insert(had->host_port);
+      old.erase(had);
+    } else {
+      TRY_ASSIGN(const firewall::Port port, firewall::read_port(publication));
+      TRY_ASSIGN(ports::Hold held, take(port, publication, claims, false));
+      new_holds.push_back(std::move(held));
+    }
+    publication.host_port_end = 0;
+    TRY_ASSIGN(const firewall::Port port, firewall::read_port(publication));
+    append(added, firewall::port_entries(port));
+    claims.push_back(publication);
+  }
+  std::set<std::string> needed, seen;
+  for (const Publication& claim : claims) {
+    if (!publications.empty() && claim.container_id == publications.front().container_id) continue;
+    TRY_ASSIGN(const firewall::Port port, firewall::read_port(claim));
+    for (const Entry& entry : firewall::port_entries(port)) needed.insert(firewall::to_text(entry));
+  }
+  std::erase_if(removed, [&](const Entry& entry) {
+    const std::string text = firewall::to_text(entry);
+    return needed.contains(text) || !seen.insert(text).second;
+  });
+  TRY(impl_->change_rules(added, removed));
+  TRY(impl_->files.save_ports(claims));
+  auto holds = std::move(impl_->holds[from]);
+  impl_->holds.erase(from);
+  std::erase_if(holds, [&](const ports::Hold& hold) { return !kept.contains(hold.port); });
+  std::move(new_holds.begin(), new_holds.end(), std::back_inserter(holds));
+  if (!publications.empty()) impl_->holds[publications.front().container_id] = std::move(holds);
+  return publications;
+}
+
 Result<void> Networks::unpublish(std::span<const std::string> container_ids) {
   const std::set<std::string> gone{container_ids.begin(), container_ids.end()};
   TRY_ASSIGN(const sys::FileLock lock, impl_->files.lock());

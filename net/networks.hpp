@@ -145,6 +145,11 @@ class Networks {
   /// As publish, but only looks: are all these ports free (or ours already)?
   Result<void> check_ports(std::span<const Publication> publications);
   Result<void> unpublish(std::span<const std::string> container_ids);
+  /// Makes the ports of container `from` those of `publications` (of one other container), in one transaction: a port
+  /// both have is never closed in between, connections that stand go on to where they are. What only `from` had is
+  /// closed, what is new is opened as by publish(); a port "of any number" stays the one it was. Errors as publish();
+  /// then nothing has changed.
+  Result<std::vector<Publication>> move_ports(const std::string& from, std::vector<Publication> publications);
   Result<std::vector<Publication>> publications();
 
   /// Leads connections to the virtual address to these containers from now on; those that exist go on. The address

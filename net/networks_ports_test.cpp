@@ -168,6 +168,35 @@ TEST_F(NetworksTest, APortThatIsOnlyBoundNamesItsHolderWhereTheKernelTells) {
   });
 }
 
+TEST_F(NetworksTest, PortsMoveFromOneContainerToAnother) {
+  COMPOSE_NETNS(old_netns);
+  COMPOSE_NETNS(new_netns);
+  Container old{old_netns, "aa"}, fresh{new_netns, "bb"};
+  const Network front = ensure(spec("front"));
+  attach(old, "web", {front});
+  attach(fresh, "webb", {front});
+  const auto chosen = publish({publication(old, 8080), publication(old, 0)});
+  COMPOSE_ASSERT_OK(chosen);
+  const std::uint16_t any = (*chosen)[1].host_port;
+  const WhoAmI server{new_netns, "0.0.0.0", 80};
+  EXPECT_EQ(ask(*outside_, kHostAddress, 8080, SOCK_STREAM, kShort), "refused") << "the old one does not listen";
+  Result<std::vector<Publication>> moved = std::vector<Publication>{};
+  host_->run([&] {
+    moved = networks_->move_ports(old.id, {publication(fresh, 8080), publication(fresh, 0), publication(fresh, 8082)});
+  });
+  COMPOSE_ASSERT_OK(moved);
+  EXPECT_EQ((*moved)[1].host_port, any) << "a port of any number stays what it was";
+  for (const std::uint16_t port : {std::uint16_t{8080}, any, std::uint16_t{8082}}) {
+    EXPECT_EQ(ask(*outside_, kHostAddress, port), kOutsideAddress) << port;
+  }
+  EXPECT_FALSE(publish({publication(old, 8080)}).ok());
+  const WhoAmI other{old_netns, "0.0.0.0", 80};
+  host_->run([&] { moved = networks_->move_ports(fresh.id, {publication(old, 8080)}); });
+  COMPOSE_ASSERT_OK(moved);
+  EXPECT_EQ(ask(*outside_, kHostAddress, 8080), kOutsideAddress);
+  EXPECT_EQ(ask(*outside_, kHostAddress, 8082, SOCK_STREAM, kShort), "refused") << "only the other one had it";
+}
+
 TEST_F(NetworksTest, RandomPortsAndRangesAreChosen) {
   COMPOSE_NETNS(web_netns);
   Container web{web_netns, "aa"};
@@ -256,9 +285,8 @@ TEST_F(NetworksTest, AMacvlanNetworkPutsContainersOnTheWire) {
   attach(one, "one", {network});
   if (::testing::Test::HasFatalFailure()) return;
   attach(two, "two", {network});
-  outside_->run([] {
-    COMPOSE_ASSERT_OK(add_addresses("wire", std::vector<Prefix>{Prefix::parse("203.0.113.9/24").value()}));
-  });
+  outside_->run(
+      [] { COMPOSE_ASSERT_OK(add_addresses("wire", std::vector<Prefix>{Prefix::parse("203.0.113.9/24").value()})); });
   const WhoAmI server{one_netns, "0.0.0.0", 80};
   EXPECT_EQ(ask(*outside_, one.leases[0].ipv4(), 80), "203.0.113.9");
   EXPECT_EQ(ask(two_netns, one.leases[0].ipv4(), 80), two.leases[0].ipv4());
@@ -283,9 +311,8 @@ TEST_F(NetworksTest, AnIpvlanNetworkPutsContainersOnTheWire) {
   });
   if (!exists) GTEST_SKIP() << "this kernel has no ipvlan devices";
   attach(one, "one", {network});
-  outside_->run([] {
-    COMPOSE_ASSERT_OK(add_addresses("wire", std::vector<Prefix>{Prefix::parse("203.0.113.9/24").value()}));
-  });
+  outside_->run(
+      [] { COMPOSE_ASSERT_OK(add_addresses("wire", std::vector<Prefix>{Prefix::parse("203.0.113.9/24").value()})); });
   const WhoAmI server{one_netns, "0.0.0.0", 80};
   EXPECT_EQ(ask(*outside_, one.leases[0].ipv4(), 80), "203.0.113.9");
 }
