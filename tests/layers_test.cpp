@@ -30,7 +30,7 @@ const std::map<std::string, Modules> kMayInclude = {
     {"src/build", {"src/base", "src/sys", "src/http", "src/image", "compose", "runtime", "net", "net/endpoint"}},
     {"src/state", {"src/base", "src/sys", "compose"}},
     {"src/container", {"src/base", "src/sys", "src/image", "src/state", "compose", "runtime", "net", "net/endpoint"}},
-    {"src/supervisor/policy", {"src/base", "compose"}},
+    {"src/supervisor/policy", {"src/base", "src/sys", "compose"}},
     {"src/supervisor",
      {"src/base", "src/sys", "src/async", "src/state", "src/image", "src/container", "src/supervisor/policy", "compose",
       "runtime", "net", "net/endpoint"}},

@@ -257,6 +257,13 @@ void fields(Archive& a, Hook& v) {
   a("per_replica", v.per_replica);
 }
 template <typename Archive>
+void fields(Archive& a, Schedule& v) {
+  a("cron", v.cron);
+  a("timezone", v.timezone);
+  a("overlap", v.overlap);
+  a("missed", v.missed);
+}
+template <typename Archive>
 void fields(Archive& a, WatchTrigger& v) {
   a("path", v.path);
   a("action", v.action);
@@ -354,6 +361,7 @@ void life_fields(Archive& a, Service& v) {
   a("depends_on", v.depends_on);
   a("restart", v.restart);
   a("x-restart-on-unhealthy", v.restart_on_unhealthy);
+  a("x-schedule", v.schedule);
   a("stop_signal", v.stop_signal);
   a("stop_grace_period", v.stop_grace_period);
   a("healthcheck", v.healthcheck);

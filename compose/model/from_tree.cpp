@@ -133,6 +133,14 @@ class Reader {
     }
   }
 
+  void read(const Value& value, Schedule& member, const std::string& path) {
+    if (value.is_string()) {
+      member.cron = value.as_string();
+    } else {
+      object(value, member, path);
+    }
+  }
+
   void read(const Value& value, Service& member, const std::string& path) {
     object(value, member, path);
     member.name = path.substr(path.find('.') + 1);

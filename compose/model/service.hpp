@@ -150,6 +150,15 @@ struct Hook {
   bool operator==(const Hook&) const = default;
 };
 
+/// `x-schedule`: an expression alone, or a mapping.
+struct Schedule {
+  std::string cron;
+  std::string timezone;  ///< "" = UTC, "local" = the host's
+  std::string overlap;   ///< skip (also ""), queue, replace: what to do when the run before goes on
+  std::string missed;    ///< skip (also ""), run: what to do about times at which nobody was there
+  bool operator==(const Schedule&) const = default;
+};
+
 struct WatchTrigger {
   std::string path;    ///< absolute
   std::string action;  ///< rebuild, sync, restart, sync+restart, sync+exec
@@ -208,6 +217,7 @@ struct Service {
   std::string stop_signal;
   std::optional<Duration> stop_grace_period;
   std::optional<Healthcheck> healthcheck;
+  std::optional<Schedule> schedule;  ///< x-schedule: it runs when it is due, not when the project comes up
   std::optional<std::int64_t> scale;
   std::optional<Deploy> deploy;
   std::vector<Hook> pre_start;

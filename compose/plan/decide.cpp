@@ -162,12 +162,20 @@ class Decider {
     for (const auto& container : observed_.containers) {
       if (container.service == service.name && !container.one_off) existing.push_back(&container);
     }
-    std::ranges::stable_sort(existing, {}, &ObservedContainer::number);
+    // After a crash in the middle of a rolling update two may hold one place: the one that is as it should be stays.
+    const std::string hash = expected_hash(service);
+    std::ranges::stable_sort(existing, {}, [&](const ObservedContainer* container) {
+      return std::pair{container->number, container->config_hash != hash};
+    });
 
     auto& replicas = decisions_.replicas[service.name];
     std::set<int> taken;
     for (const auto* container : existing) {
       const bool half_made = container->state == State::creating || container->state == State::removing;
+      if (container->extra) {
+        decisions_.surplus.push_back({container, "left by an update"});
+        continue;
+      }
       if (half_made || static_cast<std::int64_t>(replicas.size()) >= wanted || taken.contains(container->number)) {
         decisions_.surplus.push_back({container, half_made ? "left half-made" : fmt::format("scaled to {}", wanted)});
         continue;
@@ -183,7 +191,7 @@ class Decider {
       if (taken.contains(number)) continue;
       Replica replica = replica_of(service, number);
       replica.create = true;
-      replica.start = !options_.no_start;
+      replica.start = !options_.no_start && !service.schedule;
       replica.cause = "missing";
       replicas.push_back(std::move(replica));
     }
@@ -230,7 +238,7 @@ class Decider {
   void decide_existing(Replica& replica) const {
     if (std::string cause = recreate_cause(replica); !cause.empty()) {
       replica.create = true;
-      replica.start = !options_.no_start;
+      replica.start = !options_.no_start && !replica.service->schedule;
       replica.cause = std::move(cause);
       return;
     }
@@ -248,14 +256,14 @@ class Decider {
         replica.cause = "paused";
         return;
       case State::exited:
-        if (stays_completed(replica)) return;
+        if (stays_completed(replica) || replica.service->schedule) return;
         replica.start = true;
         replica.cause = fmt::format("exited with code {}", replica.old->exit_code);
         return;
       case State::created:
       case State::creating:
       case State::removing:
-        replica.start = true;
+        replica.start = !replica.service->schedule;
         replica.cause = "created";
         return;
     }
@@ -309,7 +317,15 @@ class Decider {
       return !in_scope(entry.first) && std::ranges::none_of(entry.second, [](const Replica& r) { return r.bounce; });
     });
     for (auto& [name, replicas] : decisions_.replicas) {
-      for (auto& replica : replicas) replica.stop_early = replica.stop_early || leaves_network(replica);
+      for (auto& replica : replicas) {
+        replica.stop_early = replica.stop_early || leaves_network(replica);
+        const auto& deploy = replica.service->deploy;
+        const bool rolls = replica.recreated() && !replica.stop_early && is_up(*replica.old) && replica.start;
+        if (!rolls || !deploy) continue;
+        const auto& config =
+            options_.rollback && deploy->rollback_config ? deploy->rollback_config : deploy->update_config;
+        if (config) replica.update = &*config;
+      }
     }
   }
 

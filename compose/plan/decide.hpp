@@ -22,6 +22,8 @@ struct Replica {
   bool start = false;
   bool unpause = false;
   bool bounce = false;      ///< stopped and started again as it is
+  /// Replaced as deploy.update_config (or rollback_config) says; null: at once.
+  const model::UpdateConfig* update = nullptr;
   bool stop_early = false;  ///< it cannot live while what it depends on is replaced
   std::string cause;
 

@@ -18,6 +18,11 @@ void Graph::after(Node later, Node earlier, bool required) {
   edge = edge || required;
 }
 
+void Graph::move_edges(Node from, Node to) {
+  auto& edges = nodes_.at(static_cast<std::size_t>(from)).after;
+  for (const auto& [earlier, required] : std::exchange(edges, {})) after(to, earlier, required);
+}
+
 namespace {
 
 // A set of operation numbers.

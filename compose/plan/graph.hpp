@@ -18,6 +18,8 @@ class Graph {
   Node add(Op op);
   /// `later` waits for `earlier`; kNone on either side is no edge. A required edge wins over one that is not.
   void after(Node later, Node earlier, bool required = true);
+  /// What `from` waits for, `to` waits for from now on.
+  void move_edges(Node from, Node to);
   Op& op(Node node) { return nodes_.at(static_cast<std::size_t>(node)).op; }
 
   /// Numbers the operations in an order that obeys every edge, the earlier added first. (Dependency cycles are refused

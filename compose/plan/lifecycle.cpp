@@ -196,8 +196,13 @@ void add_material_removals(Graph& graph, const Observed& observed, const Nodes& 
     }
   }
   if (!options.volumes) return;
+  std::set<std::string> attached;  // anonymous volumes that go with their containers
+  for (const auto& container : observed.containers) {
+    for (const auto& [target, name] : container.anonymous_volumes) attached.insert(name);
+  }
   for (const auto& volume : observed.volumes) {
-    if (!volume.owned || volume.anonymous) continue;
+    // An earlier `down` has left those whose containers are gone.
+    if (!volume.owned || (volume.anonymous && attached.contains(volume.name))) continue;
     Op op;
     op.kind = OpKind::remove_volume;
     op.name = volume.name;
@@ -236,7 +241,9 @@ Plan plan_start(const Observed& observed, const Selection& selection) {
   const auto startable = [&](const ObservedContainer& container) {
     const bool down =
         container.state == State::created || container.state == State::exited || container.state == State::paused;
-    return down && !container.one_off && chosen(wanted, container) && !stays_completed(observed, container, selection);
+    const bool due = !container.scheduled || (!selection.services.empty() && chosen(selection.services, container));
+    return down && due && !container.one_off && chosen(wanted, container) &&
+           !stays_completed(observed, container, selection);
   };
   const Containers containers = in_order(services, pick(observed, startable));
   const Containers others = pick(observed, [&](const ObservedContainer& container) {
@@ -283,12 +290,12 @@ Plan plan_restart(const Observed& observed, const Selection& selection) {
       if (asks || shares) grown = wanted.insert(container.service).second || grown;
     }
   }
-  const Containers containers = in_order(services, pick(observed, [&](const ObservedContainer& container) {
-                                           return !container.one_off && wanted.contains(container.service) &&
-                                                  container.state != State::creating &&
-                                                  container.state != State::removing &&
-                                                  !stays_completed(observed, container, selection);
-                                         }));
+  const Containers containers =
+      in_order(services, pick(observed, [&](const ObservedContainer& container) {
+                 return !container.one_off && wanted.contains(container.service) &&
+                        container.state != State::creating && (!container.scheduled || is_up(container)) &&
+                        container.state != State::removing && !stays_completed(observed, container, selection);
+               }));
   Graph graph;
   const Nodes stops = add_stops(graph, services, containers, "restart", selection.timeout);
   const Containers none;

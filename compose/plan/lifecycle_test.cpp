@@ -216,5 +216,19 @@ TEST(PlanStart, ARestoreDoesNotRunWhatCompletedAgain) {
   EXPECT_EQ(plan_start(world.observed, selection).to_text(), "[] -> #1 container:web:1 start (exited with code 0)\n");
 }
 
+TEST(PlanDown, VolumesTakesTheAnonymousOnesThatAnEarlierDownHasLeft) {
+  World world;
+  world.service("web");
+  world.container("web", State::exited).anonymous_volumes["/data"] = "attached";
+  world.observed.volumes.push_back({"attached", "", true, true, ""});
+  world.observed.volumes.push_back({"left", "", true, true, ""});
+  DownOptions options;
+  EXPECT_EQ(plan_down(&world.project, world.observed, options).to_text(), "[] -> #1 container:web:1 remove (down)\n");
+  options.volumes = true;
+  EXPECT_EQ(plan_down(&world.project, world.observed, options).to_text(),
+            "[] -> #1 container:web:1 remove (down)\n"
+            "[1] -> #2 volume:left remove (down --volumes)\n");
+}
+
 }  // namespace
 }  // namespace compose::plan

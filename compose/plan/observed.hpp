@@ -23,6 +23,7 @@ struct ObservedContainer {
   int exit_code = 0;
   Health health = Health::none;
   bool one_off = false;         ///< made by `run`
+  bool extra = false;           ///< of a rolling update that was cut short: incoming or retiring (state::Role)
   bool stop_requested = false;  ///< its last end was asked for (stop, kill, down), not its own
   bool started_before = false;  ///< has run at least once
   bool ended_this_boot = true;  ///< its last run was in the host's present boot (a shutdown ends services with 0, too)
@@ -33,6 +34,7 @@ struct ObservedContainer {
   std::map<std::string, model::Dependency> depends_on;
   /// Services whose namespaces or volumes it uses (network_mode, ipc, pid `service:NAME`, volumes_from).
   std::vector<std::string> shares_with;
+  bool scheduled = false;       ///< x-schedule: started when it is due, or by its name
   std::vector<bool> pre_start;  ///< of its service, for each entry: per_replica
 };
 

@@ -44,6 +44,12 @@ Words words(OpKind kind) {
       return {"wait_healthy", "container", "wait healthy"};
     case OpKind::wait_completed:
       return {"wait_completed", "container", "wait completed"};
+    case OpKind::hand_over:
+      return {"hand_over", "container", "hand over"};
+    case OpKind::drain_container:
+      return {"drain_container", "container", "drain"};
+    case OpKind::monitor_container:
+      return {"monitor_container", "container", "monitor"};
     case OpKind::run_pre_start:
       return {"run_pre_start", "container", "run pre_start"};
   }

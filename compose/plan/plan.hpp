@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/units.hpp"
 #include "compose/plan/observed.hpp"
 
 namespace compose::plan {
@@ -27,6 +28,9 @@ enum class OpKind : std::uint8_t {
   remove_volume,
   wait_healthy,    ///< done when the container's health check passes; without one, when it runs
   wait_completed,  ///< done when the container has ended with exit code 0, failed on any other
+  hand_over,          ///< Op::replaces leaves names and ports to the container, in one step
+  drain_container,    ///< out of names and ports; done when its connections have ended, or after Op::duration
+  monitor_container,  ///< done when it has run, not unhealthy, for Op::duration
   run_pre_start,   ///< a container of its own for Op::step of the service's pre_start, to its end with exit code 0
 };
 
@@ -60,6 +64,12 @@ struct Op {
   bool remove_volumes = false;
   /// stop_container: seconds to wait before SIGKILL; nullopt = the service's stop_grace_period.
   std::optional<std::chrono::seconds> timeout;
+  /// create_container: it runs beside the one it replaces until hand_over.
+  bool incoming = false;
+  /// The service whose rolling update this is a part of (Plan::rollouts), "" = none.
+  std::string rollout;
+  Duration duration{};  ///< drain_container, monitor_container
+  Duration delay{};     ///< it begins this long after all it comes after has ended
   /// kill_container
   std::string signal;
   /// run_pre_start: which entry, from 0; replica 0 = for the service as a whole
@@ -68,8 +78,18 @@ struct Op {
   bool operator==(const Op&) const = default;
 };
 
+/// What to do about containers of a rolling update that fail (deploy.update_config, rollback_config).
+struct RolloutPolicy {
+  enum class Action : std::uint8_t { pause, go_on, rollback };
+  int replicas = 0;  ///< how many are updated
+  double max_failure_ratio = 0;
+  Action action = Action::pause;
+  bool operator==(const RolloutPolicy&) const = default;
+};
+
 struct Plan {
   std::vector<Op> ops;  ///< in an order that could be executed one by one
+  std::map<std::string, RolloutPolicy> rollouts;  ///< by service
   /// For the user, before anything happens ("found orphan containers (…)").
   std::vector<std::string> warnings;
 

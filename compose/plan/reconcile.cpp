@@ -1,6 +1,9 @@
 // The second half: operations for what was decided (decide.hpp), and their order.
 #include "compose/plan/reconcile.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "compose/plan/decide.hpp"
 #include "compose/plan/graph.hpp"
 
@@ -8,6 +11,11 @@ namespace compose::plan {
 namespace {
 
 using Node = Graph::Node;
+
+// A container without a health check counts as good when it has run for this long, as under Swarm, whose default for
+// `monitor` this is.
+constexpr Duration kMonitor = std::chrono::seconds{5};
+constexpr Duration kDrain = std::chrono::seconds{10};  // the default of stop_grace_period
 
 // The operations of one replica; kNone where there is none.
 struct Nodes {
@@ -33,10 +41,13 @@ class Ordering {
     for_each_replica([&](const Replica& replica) { emit_creation(replica); });
     for_each_replica([&](const Replica& replica) { emit_running(replica); });
     for_each_replica([&](const Replica& replica) { emit_early_stop(replica); });
+    for (const auto& [name, replicas] : decisions_.replicas) emit_rollout(replicas);
     emit_surplus();
     emit_network_replacement();
     if (options_.wait && !options_.no_start) emit_final_waits();
-    return std::move(graph_).finish();
+    Plan plan = std::move(graph_).finish();
+    plan.rollouts = std::move(rollouts_);
+    return plan;
   }
 
  private:
@@ -129,6 +140,13 @@ class Ordering {
   void emit_creation(const Replica& replica) {
     const model::Service& service = *replica.service;
     Nodes& nodes = nodes_[&replica];
+    if (starts_first(replica)) {
+      // The old one goes when the new one has taken its place: emit_rollout.
+      nodes.create = graph_.add(create_op(replica));
+      for (const Node node : material(service)) graph_.after(nodes.create, node);
+      for (const Node orphan : orphan_removals_) graph_.after(nodes.create, orphan);
+      return;
+    }
     if (replica.stops()) nodes.stop = graph_.add(container_op(OpKind::stop_container, replica, replica.cause));
     if (!replica.create) return;
     if (replica.old != nullptr) {
@@ -158,6 +176,7 @@ class Ordering {
     if (replica.old != nullptr) {
       op.replaces = replica.old->id;
       if (!options_.renew_anon_volumes) op.anonymous_volumes = replica.old->anonymous_volumes;
+      op.incoming = starts_first(replica);
     }
     return op;
   }
@@ -209,6 +228,111 @@ class Ordering {
     return found == decisions_.replicas.end() ? kNone : found->second;
   }
 
+  // Both at once need two addresses: a service that has a fixed one is stopped first, whatever it says.
+  // And who lives in its namespaces cannot live in those of two.
+  bool starts_first(const Replica& replica) const {
+    if (replica.update == nullptr || replica.update->order != "start-first") return false;
+    const model::Service& service = *replica.service;
+    for (const auto& [name, other] : project_.services) {
+      const auto shared = shares_with(other);
+      if (std::ranges::find(shared, service.name) != shared.end()) return false;
+    }
+    return service.mac_address.empty() && std::ranges::none_of(service.networks, [](const auto& entry) {
+             const model::ServiceNetwork& network = entry.second;
+             return !network.ipv4_address.empty() || !network.ipv6_address.empty() || !network.mac_address.empty();
+           });
+  }
+
+  static bool has_health_check(const model::Service& service) {
+    const auto& check = service.healthcheck;
+    return check && !check->disable && !check->test.empty() && check->test.front() != "NONE";
+  }
+
+  // deploy.update_config: `parallelism` containers at a time (0: all), each batch `delay` after the one before has
+  // become healthy and has stayed so for `monitor`.
+  void emit_rollout(const std::vector<Replica>& replicas) {
+    std::vector<const Replica*> updated;
+    for (const Replica& replica : replicas) {
+      if (replica.update != nullptr) updated.push_back(&replica);
+    }
+    if (updated.empty()) return;
+    const model::UpdateConfig& config = *updated.front()->update;
+    const std::string& service = updated.front()->service->name;
+    RolloutPolicy& policy = rollouts_[service];
+    policy.replicas = static_cast<int>(updated.size());
+    policy.max_failure_ratio = config.max_failure_ratio;
+    if (config.failure_action == "continue") policy.action = RolloutPolicy::Action::go_on;
+    if (config.failure_action == "rollback" && !options_.rollback) policy.action = RolloutPolicy::Action::rollback;
+    const std::size_t parallelism = config.parallelism.value_or(1);
+    const std::size_t batch = parallelism == 0 ? updated.size() : static_cast<std::size_t>(parallelism);
+    std::vector<Node> last, present;
+    for (std::size_t i = 0; i < updated.size(); ++i) {
+      if (i % batch == 0) last = std::exchange(present, {});
+      const auto [first, final] = emit_update(*updated[i], replicas.size());
+      if (!last.empty()) graph_.op(first).delay = config.delay;
+      for (const Node node : last) graph_.after(first, node, false);
+      present.insert(present.end(), final.begin(), final.end());
+    }
+  }
+
+  // The operations around those of emit_creation and emit_running; the first and the last of them.
+  std::pair<Node, std::vector<Node>> emit_update(const Replica& replica, std::size_t replicas) {
+    const model::Service& service = *replica.service;
+    Nodes& nodes = nodes_[&replica];
+    const bool first = starts_first(replica);
+    const Node healthy = gates_.ready(member(replica), model::Condition::healthy, "rolling update");
+    Op monitor = container_op(OpKind::monitor_container, replica, "rolling update");
+    monitor.name = container_name(project_, service, replica.number);
+    monitor.container_id.clear();
+    const Duration least = has_health_check(service) ? Duration{} : kMonitor;
+    monitor.duration = replica.update->monitor > Duration{} ? replica.update->monitor : least;
+    Op drain = container_op(OpKind::drain_container, replica, "rolling update");
+    drain.container_id = replica.old->id;
+    drain.duration = service.stop_grace_period.value_or(kDrain);
+    std::vector<Node> mine{nodes.create, nodes.start, healthy};
+    Node begin = nodes.create;
+    std::vector<Node> final;
+    if (first) {
+      Op hand_over = container_op(OpKind::hand_over, replica, "healthy");
+      hand_over.name = container_name(project_, service, replica.number);
+      hand_over.container_id.clear();
+      hand_over.replaces = replica.old->id;
+      // It is watched before anybody depends on it: what fails in this time costs no request.
+      const Node watched = graph_.add(std::move(monitor));
+      graph_.after(watched, healthy);
+      const Node handed = graph_.add(std::move(hand_over));
+      graph_.after(handed, watched);
+      const Node drained = graph_.add(std::move(drain));
+      graph_.after(drained, handed);
+      nodes.stop = graph_.add(container_op(OpKind::stop_container, replica, "replaced"));
+      graph_.after(nodes.stop, drained);
+      Op remove = container_op(OpKind::remove_container, replica, "replaced");
+      remove.remove_volumes = options_.renew_anon_volumes;
+      nodes.remove = graph_.add(std::move(remove));
+      graph_.after(nodes.remove, nodes.stop);
+      mine.insert(mine.end(), {handed, drained, nodes.stop, nodes.remove, watched});
+      final = {nodes.remove};
+    } else {
+      begin = nodes.stop;
+      // With nobody to take over, time for the connections that stand would be time without the service.
+      if (replicas > 1) {
+        const Node drained = graph_.add(std::move(drain));
+        graph_.move_edges(nodes.stop, drained);
+        graph_.after(nodes.stop, drained);
+        mine.push_back(drained);
+        begin = drained;
+      }
+      const Node watched = graph_.add(std::move(monitor));
+      graph_.after(watched, healthy);
+      mine.insert(mine.end(), {nodes.stop, nodes.remove, watched});
+      final = {watched};
+    }
+    for (const Node node : mine) {
+      if (node != Graph::kNone) graph_.op(node).rollout = service.name;
+    }
+    return {begin, final};
+  }
+
   // What must be down before something it depends on goes down.
   void emit_early_stop(const Replica& replica) {
     const Node stop = nodes_[&replica].stop;
@@ -254,6 +378,7 @@ class Ordering {
       const bool one_shot = is_one_shot(project_, name);
       for (const auto& replica : replicas_of(name)) {
         if (!replica.starts() && replica.old != nullptr && completed(*replica.old)) continue;
+        if (replica.service->schedule) continue;
         const auto condition = one_shot ? model::Condition::completed_successfully : model::Condition::healthy;
         gates_.ready(member(replica), condition, "--wait");
       }
@@ -267,6 +392,7 @@ class Ordering {
   Gates gates_;
   PreStarts pre_starts_;
   std::map<const Replica*, Nodes> nodes_;
+  std::map<std::string, RolloutPolicy> rollouts_;
   std::map<const ObservedContainer*, Node> surplus_nodes_;
   std::map<std::string, Node> network_nodes_;  // by key, those that are made
   std::map<std::string, Node> volume_nodes_;

@@ -9,6 +9,8 @@
 //  - what completed stays completed while it is unchanged and not named: a one-shot (a service others wait for with
 //    service_completed_successfully, or a job), and a service without a restart policy that ended by itself with exit
 //    code 0 since the host was started (an attached `up` runs that one again, since its output is what is wanted);
+//  - with deploy.update_config the containers of a service are replaced a few at a time, each waiting for the health of
+//    the ones before;
 //  - stopping goes against the dependencies: dependents first.
 #include <chrono>
 #include <cstdint>
@@ -44,6 +46,7 @@ struct Options {
   bool no_start = false;
   bool run_ended_again = false;  ///< also what ended well and has no restart policy, but not one-shots
   bool wait = false;                            ///< end with waiting until every service is healthy or completed
+  bool rollback = false;                        ///< updates obey rollback_config instead of update_config
   std::map<std::string, std::int64_t> scale{};  ///< --scale service=n
   std::optional<std::chrono::seconds> timeout{};
 };

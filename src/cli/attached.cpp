@@ -282,7 +282,10 @@ class Session {
         const supervisor::Outcome outcome = supervisor::Client::outcome(one);
         operation.reset();
         begin_output();
-        if (!outcome.ok && !interrupted_ && !failure_) failure_ = outcome_error(outcome);
+        if (!outcome.ok && !interrupted_ && !failure_) {
+          failure_ = outcome_error(outcome);
+          if (outcome.exit_code != 0) context_.set_failure_code(outcome.exit_code);
+        }
         if (outcome.ok && !stopping_) begin_watch();
         return {};
       }

@@ -48,6 +48,9 @@ class Context {
   Progress& progress();
   /// "time=… level=warning msg=…" would help nobody: a plain line on standard error.
   void warn(std::string_view text);
+  /// The exit code of a command that ends with an error (1 unless it is set).
+  void set_failure_code(int code) { failure_code_ = code; }
+  int failure_code() const { return failure_code_; }
   /// A line for --verbose.
   void trace(std::string_view text);
 
@@ -72,6 +75,7 @@ class Context {
   std::string program_;
   state::Paths paths_;
   std::unique_ptr<Progress> progress_;
+  int failure_code_ = 1;
 };
 
 /// Prints to standard output and reports a write error (a closed pipe is not one).

@@ -80,6 +80,7 @@ Exit codes
   1        any error, also an unknown command or flag and wrong files; doctor: something is missing
   2        diff: the sides differ
   3        check: something was found that is not waived
+  4        up: a rolling update failed and was rolled back (deploy.update_config.failure_action: rollback)
   125      exec: the runtime failed before the command could be looked up
   126      run, exec: the command cannot be executed
   127      run, exec: there is no such command

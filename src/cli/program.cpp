@@ -98,7 +98,7 @@ int run_command(const Entry& entry, const Strings& words, GlobalOptions options,
   if (result.error().code() == Errc::permission && ::geteuid() != 0)
     message += fmt::format(" (containers need root: use sudo; \"{} doctor\" says more)", program);
   if (!message.empty()) context.progress().failure(message);
-  return result.error().code() == Errc::cancelled ? 128 + SIGINT : kFailure;
+  return result.error().code() == Errc::cancelled ? 128 + SIGINT : context.failure_code();
 }
 
 int run_arguments(const Strings& arguments, const std::string& program) {

@@ -154,7 +154,10 @@ Result<supervisor::Outcome> ask(Context& context, const std::string& project, co
     if (outcome || heard || outcome.error().code() == Errc::cancelled) break;
   }
   if (how.show_progress) context.progress().end();
-  if (outcome && !outcome->ok) return outcome_error(*outcome);
+  if (outcome && !outcome->ok) {
+    if (outcome->exit_code != 0) context.set_failure_code(outcome->exit_code);
+    return outcome_error(*outcome);
+  }
   return outcome;
 }
 

@@ -95,9 +95,15 @@ Result<VolumeInfo> ensure_volume(const state::Paths& paths, const VolumeInfo& wa
   TRY_ASSIGN(auto existing, find_volume(paths, wanted.name));
   if (existing) return *std::move(existing);
 
-  TRY(sys::make_directories(paths.volumes(), 0711).with("volume \"{}\"", wanted.name));
-  TRY(sys::make_directories(paths.volume(wanted.name), 0711).with("volume \"{}\"", wanted.name));
-  TRY_ASSIGN(const auto lock, sys::FileLock::acquire(paths.volume(wanted.name) + "/lock"));
+  // A folder without lock and description may be taken for one that a crash has left, and removed: then once more.
+  std::optional<sys::FileLock> lock;
+  for (int attempt = 0; !lock; ++attempt) {
+    TRY(sys::make_directories(paths.volumes(), 0711).with("volume \"{}\"", wanted.name));
+    TRY(sys::make_directories(paths.volume(wanted.name), 0711).with("volume \"{}\"", wanted.name));
+    auto acquired = sys::FileLock::acquire(paths.volume(wanted.name) + "/lock");
+    if (acquired) lock = *std::move(acquired);
+    if (!acquired && (acquired.error().sys_errno() != ENOENT || attempt == 3)) return std::move(acquired).error();
+  }
   TRY_ASSIGN(existing, find_volume(paths, wanted.name));  // somebody else may have been first
   if (existing) return *std::move(existing);
   TRY(sys::make_directories(paths.volume_data(wanted.name), 0755).with("volume \"{}\"", wanted.name));

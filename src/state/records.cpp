@@ -285,6 +285,9 @@ void read_settings(const json& object, ContainerRecord& r) {
   r.depends_on = dependencies_from_json(object.value("depends_on", empty));
   r.post_start = hooks_from_json(object.value("post_start", none));
   r.pre_stop = hooks_from_json(object.value("pre_stop", none));
+  const json schedule = object.value("schedule", empty);
+  Reader{schedule}("cron", r.schedule.cron)("timezone", r.schedule.timezone)("overlap", r.schedule.overlap)(
+      "missed", r.schedule.missed);
   r.role = role_from(object.value("role", std::string{}));
 }
 
@@ -339,6 +342,11 @@ std::string record_to_json(const ContainerRecord& r) {
                        {"post_start", hooks_to_json(r.post_start)},
                        {"pre_stop", hooks_to_json(r.pre_stop)},
                        {"lease_slot", r.lease_slot},
+                       {"schedule",
+                        {{"cron", r.schedule.cron},
+                         {"timezone", r.schedule.timezone},
+                         {"overlap", r.schedule.overlap},
+                         {"missed", r.schedule.missed}}},
                        {"cgroup", r.cgroup},
                        {"hostname", r.hostname},
                        {"network_mode", r.network_mode},

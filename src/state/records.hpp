@@ -172,6 +172,7 @@ struct ContainerRecord {
   RestartRecord restart;
   std::map<std::string, model::Dependency> depends_on;
   std::vector<std::string> shares_with;  ///< services whose namespaces or volumes it uses
+  model::Schedule schedule;              ///< an empty cron: none
   std::vector<bool> pre_start;           ///< for each entry of `pre_start`: per_replica
   std::vector<HookRecord> post_start;
   std::vector<HookRecord> pre_stop;

@@ -81,6 +81,7 @@ TEST_F(RecordsTest, GivesBackEveryField) {
   r.restart_at = Time{seconds{8}};
   r.role = Role::retiring;
   r.lease_slot = "b";
+  r.schedule = {"@daily", "Europe/Berlin", "queue", "run"};
   r.pre_start = {true, false};
   r.post_start = {{{"sh", "-c", "x"}, "33", "/w", true, {"A=b"}, "compose.yaml:3:4"}};
   r.pre_stop = {{{"true"}, "", "", false, {}, ""}};

@@ -15,7 +15,7 @@ namespace {
 /// Who a lease belongs to: the place in the project, so that the next container there gets the same address.
 std::string owner(const ContainerRecord& record) {
   if (record.one_off) return fmt::format("{}/{}/run-{}", record.project, record.service, short_id(record.id));
-  return fmt::format("{}/{}/{}", record.project, record.service, record.number);
+  return fmt::format("{}/{}/{}{}", record.project, record.service, record.number, record.lease_slot);
 }
 
 std::string without_prefix(const std::string& cidr) { return cidr.substr(0, cidr.find('/')); }
@@ -128,6 +128,16 @@ Result<void> Addresses::publish(std::span<ContainerRecord* const> records) {
   return {};
 }
 
+Result<void> Addresses::hand_over(ContainerRecord& from, ContainerRecord& to) {
+  if (from.ports.empty() && to.ports.empty()) return {};
+  TRY(flush());
+  if (const NetworkRecord* place = published_network(to)) TRY(network(place->name));
+  TRY_ASSIGN(const auto moved, networks_.move_ports(from.id, publications(to)));
+  for (std::size_t i = 0; i < moved.size(); ++i) to.ports[i].host_port = moved[i].host_port;
+  for (PortRecord& port : from.ports) port.host_port = 0;
+  return {};
+}
+
 Result<void> Addresses::publish_again(std::span<const ContainerRecord* const> records) {
   std::vector<net::Publication> all;
   for (const ContainerRecord* record : records) {
@@ -138,6 +148,21 @@ Result<void> Addresses::publish_again(std::span<const ContainerRecord* const> re
   if (all.empty()) return {};
   TRY(networks_.publish(std::move(all)));
   return {};
+}
+
+void Addresses::recall(ContainerRecord& record) {
+  if (std::ranges::all_of(record.ports, [](const PortRecord& p) { return p.host_port != 0; })) return;
+  const auto published = networks_.publications();
+  if (!published) return context_.log.write("{}", published.error().message());
+  for (PortRecord& port : record.ports) {
+    const auto same = [&](const net::Publication& p) {
+      const std::string protocol = p.protocol.empty() ? "tcp" : p.protocol;
+      return p.container_id == record.id && p.container_port == port.container_port && protocol == port.protocol &&
+             p.host_ip == port.host_ip;
+    };
+    const auto found = std::ranges::find_if(*published, same);
+    if (port.host_port == 0 && found != published->end()) port.host_port = found->host_port;
+  }
 }
 
 int Addresses::unpublishable(const ContainerRecord& record) {

@@ -32,8 +32,15 @@ class Addresses {
 
   /// Publishes the ports of the containers in one transaction, all or nothing, and notes the host's ports.
   Result<void> publish(std::span<state::ContainerRecord* const> records);
+  /// The ports of `from` become those of `to`, without a moment in which they are closed; both records are noted.
+  Result<void> hand_over(state::ContainerRecord& from, state::ContainerRecord& to);
+  /// Takes back what is noted for containers in the host's files, whatever their records say.
+  Result<void> disown(std::span<const std::string> ids) { return networks_.unpublish(ids); }
   /// Opens again what running containers have published: the last supervisor held their ports.
   Result<void> publish_again(std::span<const state::ContainerRecord* const> records);
+  /// Notes in the record what the host's files say is published for the container: the last supervisor may have died
+  /// between opening its ports and writing its record.
+  void recall(state::ContainerRecord& record);
   /// Which of a container's ports cannot be published: an index into record.ports, or -1.
   int unpublishable(const state::ContainerRecord& record);
   /// Takes the ports back, at the next flush.

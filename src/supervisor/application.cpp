@@ -4,6 +4,7 @@
 
 #include "compose/plan/reconcile.hpp"
 #include "container/prepare.hpp"
+#include "supervisor/scheduler.hpp"
 #include "sys/file.hpp"
 
 namespace compose::supervisor {
@@ -57,6 +58,12 @@ ApplicationPtr make_application(const image::Store& store, const std::string& pr
   application->images = images;
   if (!find_images(store, *application, failure)) return nullptr;
   for (const auto& [name, service] : application->project.services) {
+    const auto problem = service.schedule ? schedule_problem(*service.schedule) : std::string{};
+    if (!problem.empty()) {
+      failure = {fmt::format("service \"{}\": x-schedule: {}", name, problem),
+                 application->project.where("services." + name + ".x-schedule").to_string()};
+      return nullptr;
+    }
     auto hash = container::service_hash(application->project, service);
     if (!hash) {
       failure = {hash.error().message(), application->project.where("services." + name).to_string()};

@@ -36,6 +36,7 @@ struct Container {
   async::Timer restart_timer;
   bool restart_due = false;  ///< the delay is over, the old monitor is not
   async::Timer kill_timer;
+  async::Timer drain_timer;
   bool wait_attach = false;     ///< its program runs only once somebody has attached
   bool gated = false;           ///< the delay is over, what it depends on is not ready
   bool stop_requested = false;  ///< by stop, kill or down: its end is no failure

@@ -65,7 +65,7 @@ Container* Containers::find(const std::string& id) {
 Container* Containers::find_replica(const std::string& service, int number) {
   for (const auto& [id, container] : containers_) {
     const ContainerRecord& record = container->record;
-    if (!record.one_off && record.service == service && record.number == number &&
+    if (!record.one_off && record.service == service && record.number == number && record.role == state::Role::plain &&
         container->activity != Container::Activity::removing) {
       return container.get();
     }
@@ -123,7 +123,8 @@ Result<std::shared_ptr<Containers::Launch>> Containers::prepare_launch(Container
   work->facts = *host;
   ContainerRecord* const records[] = {&record};
   TRY(addresses_.lease(records));
-  TRY(addresses_.publish(records));
+  // One that is to replace another has its ports from the moment it does.
+  if (record.role == state::Role::plain) TRY(addresses_.publish(records));
   TRY_ASSIGN(work->attachments, addresses_.attachments(record));
   work->resolver = !record.networks.empty();
   work->paths = context_.paths;

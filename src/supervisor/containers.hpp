@@ -45,6 +45,11 @@ class Containers {
   /// addresses. The Container is gone when `done` is called.
   void remove(Container& container, bool keep_lease, Done done);
 
+  /// The incoming container takes the place of `old` (null: it has gone): its names, its published ports, its own name.
+  Result<void> hand_over(Container& incoming, Container* old);
+  /// Done when the connections others have to the container have ended, or after `limit` at the latest.
+  void drain(Container& container, Duration limit, Done done);
+
   /// Called after every change of any container's state or health; may stop or start containers.
   int subscribe(std::function<void(Container&)> on_change);
   void unsubscribe(int id);
@@ -79,6 +84,7 @@ class Containers {
   void on_started(Container& container, const runtime::monitor::Event& event);
   void on_exited(Container& container, const runtime::monitor::Event& event);
   void on_lost(Container& container);
+  void end_lost(Container& container, bool started);
   void end(Container& container);
   void signal_stop(Container& container, Duration grace);
   void run_post_start(Container& container);
@@ -87,7 +93,7 @@ class Containers {
   Hooks::OnLine hook_line(const std::string& id);
   void begin_health(Container& container);
   void on_probe(Container& container, bool changed);
-  void decide_restart(Container& container, const policy::Ended& end);
+  void decide_restart(Container& container, policy::Ended end);
   void restart(Container& container);
   void restart_after(Container& container, Duration delay);
   std::string awaited(const Container& container) const;
@@ -116,6 +122,9 @@ class Containers {
   std::vector<std::string> to_restore_;
   std::optional<runtime::launch::HostFacts> facts_;
 };
+
+/// Kills whatever is in a cgroup, waits up to two seconds for the last of it, and removes the group.
+Result<void> end_group(const runtime::cgroup::Layout& layout, const std::string& path);
 
 policy::RestartSpec restart_spec_of(const state::RestartRecord& record);
 

@@ -59,10 +59,21 @@ Result<void> Containers::adopt() {
   }
   for (const std::string& id : half_made) remove_leftovers(id);
   std::vector<std::string> live;
+  std::vector<std::string> without_ports;  // a crash in the middle of hand_over() may say otherwise
   std::vector<const ContainerRecord*> running;
   for (const auto& [id, container] : containers_) {
     live.push_back(id);
-    if (container->record.phase == Phase::running) running.push_back(&container->record);
+    if (container->record.role != state::Role::plain) {
+      without_ports.push_back(id);
+      for (state::PortRecord& port : container->record.ports) port.host_port = 0;
+    }
+    if (container->record.role == state::Role::plain && container->monitor) addresses_.recall(container->record);
+    if (container->record.phase == Phase::running || container->monitor) running.push_back(&container->record);
+  }
+  if (!without_ports.empty()) {
+    if (const auto disowned = addresses_.disown(without_ports); !disowned) {
+      context_.log.write("{}", disowned.error().message());
+    }
   }
   if (const auto opened = addresses_.publish_again(running); !opened) {
     context_.log.write("{}", opened.error().message());
@@ -160,13 +171,18 @@ void Containers::remove_leftovers(const std::string& id) {
 void Containers::kill_group(const std::string& path) {
   const auto host = facts();
   if (!host || path.empty()) return;
-  const Group group = Group::open((*host)->cgroups, path);
-  if (!group.exists()) return;
-  if (const auto killed = group.kill_all(); !killed) context_.log.write("{}", killed.error().message());
-  // A group can be removed only when its processes are really gone. This waits on the loop, but not for long, and only
-  // where a monitor was killed.
+  // This waits on the loop: only while projects are taken over, when nobody is served yet.
+  if (const auto ended = end_group((*host)->cgroups, path); !ended) context_.log.write("{}", ended.error().message());
+}
+
+Result<void> end_group(const runtime::cgroup::Layout& layout, const std::string& path) {
+  const Group group = Group::open(layout, path);
+  if (path.empty() || !group.exists()) return {};
+  auto killed = group.kill_all();
+  // A group can be removed only when its processes are really gone.
   [[maybe_unused]] const auto emptied = group.wait_empty(kDeathLimit);
-  if (const auto removed = group.remove(); !removed) context_.log.write("{}", removed.error().message());
+  auto removed = group.remove();
+  return killed ? std::move(removed) : std::move(killed);
 }
 
 }  // namespace compose::supervisor

@@ -172,11 +172,25 @@ void Containers::on_lost(Container& container) {
   container.monitor_watch.reset();
   container.monitor.reset();
   if (container.activity == Container::Activity::ending) return end(container);
+  const bool started = container.activity == Container::Activity::running;
+  container.activity = Container::Activity::ending;
+  // What is left of it takes a moment to die; others are not to wait for that.
+  const auto host = facts();
+  const auto kill = [path = container.record.cgroup,
+                     layout = host ? std::optional{(*host)->cgroups} : std::nullopt]() -> Result<void> {
+    return layout ? end_group(*layout, path) : Result<void>{};
+  };
+  const auto result = std::make_shared<Result<void>>();
+  context_.loop.run_blocking([result, kill] { *result = kill(); },
+                             [this, result, started, id = container.record.id] {
+                               if (!*result) context_.log.write("{}", result->error().message());
+                               if (Container* lost = find(id)) end_lost(*lost, started);
+                             });
+}
+
+void Containers::end_lost(Container& container, bool started) {
   ContainerRecord& record = container.record;
-  kill_group(record.cgroup);
-  if (container.activity == Container::Activity::starting) {
-    return fail_start(container, Error{Errc::failed, "its monitor ended before it ran"}, kKilled);
-  }
+  if (!started) return fail_start(container, Error{Errc::failed, "its monitor ended before it ran"}, kKilled);
   // Its output and its exit code are lost with the monitor; a container nobody keeps is ended, not guessed about.
   context_.log.write("the monitor of {} was lost", record.name);
   Event exit;
@@ -221,8 +235,10 @@ void Containers::end(Container& container) {
   if (find(id) != nullptr && container.restart_due) restart(container);
 }
 
-void Containers::decide_restart(Container& container, const policy::Ended& end) {
+void Containers::decide_restart(Container& container, policy::Ended end) {
   ContainerRecord& record = container.record;
+  // What is replaced is not wanted any more.
+  end.stop_requested = end.stop_requested || record.role == state::Role::retiring;
   const auto decision = policy::next(restart_spec_of(record.restart), container.restarts, end);
   container.restarts = decision.next;
   record.restarting = decision.kind == policy::Decision::Kind::restart;
@@ -348,8 +364,9 @@ void Containers::on_probe(Container& container, bool has_changed) {
 
 void Containers::update_names(const Container& container) {
   const ContainerRecord& record = container.record;
+  if (record.role == state::Role::retiring) return names_.leave(record);
   const bool healthy = record.health.status.empty() || record.health.status == "healthy";
-  names_.put(record, healthy && !container.stop_requested);
+  names_.put(record, healthy && !container.stop_requested && record.role == state::Role::plain);
 }
 
 }  // namespace compose::supervisor

@@ -67,11 +67,7 @@ void Executor::cancel(const std::string& reason) {
   report_.cancelled = true;
   report_.failure = Failure{reason, ""};
   // What only waits has nothing to bring to an end.
-  for (std::size_t i = 0; i < steps_.size(); ++i) {
-    const OpKind kind = work_.plan.ops[i].kind;
-    const bool waits = kind == OpKind::wait_healthy || kind == OpKind::wait_completed;
-    if (waits && steps_[i].state == State::running) steps_[i].state = State::skipped;
-  }
+  skip_waits([](const Op&) { return true; });
   advance();
 }
 
@@ -86,7 +82,7 @@ void Executor::advance() {
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       const Op& op = work_.plan.ops[i];
       if (steps_[i].state != State::waiting) continue;
-      if (stopping_ || hopeless(op)) {
+      if (stopping_ || hopeless(op) || given_up(op)) {
         steps_[i].state = State::skipped;
       } else if (ready(op)) {
         begin(op);
@@ -126,7 +122,20 @@ bool Executor::tolerable(const Op& op) const {
 }
 
 void Executor::begin(const Op& op) {
-  steps_[static_cast<std::size_t>(op.number - 1)].state = State::running;
+  Step& step = steps_[static_cast<std::size_t>(op.number - 1)];
+  step.state = State::running;
+  if (op.delay <= Duration::zero()) return dispatch(op);
+  step.timer = context_.loop.call_after(op.delay, [this, number = op.number] {
+    Step& delayed = steps_[static_cast<std::size_t>(number - 1)];
+    const Op& late = work_.plan.ops[static_cast<std::size_t>(number - 1)];
+    delayed.timer.reset();
+    if (!stopping_ && !given_up(late)) return dispatch(late);
+    delayed.state = State::skipped;
+    advance();
+  });
+}
+
+void Executor::dispatch(const Op& op) {
   show(op, State::running);
   const auto done = [this, alive = alive_, number = op.number](Result<void> result) {
     if (*alive) finish(number, std::move(result));
@@ -163,6 +172,12 @@ void Executor::begin(const Op& op) {
     case OpKind::wait_healthy:
     case OpKind::wait_completed:
       return wait(op);
+    case OpKind::hand_over:
+      return hand_over(op);
+    case OpKind::drain_container:
+      return container == nullptr ? done({}) : containers_.drain(*container, op.duration, done);
+    case OpKind::monitor_container:
+      return monitor(op);
     case OpKind::run_pre_start:
       return run_pre_start(op);
   }
@@ -178,7 +193,42 @@ void Executor::finish(int number, Result<void> result) {
   advance();
 }
 
+/// What only waits, or is delayed, has nothing to bring to an end.
+void Executor::skip_waits(const std::function<bool(const Op&)>& which) {
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const Op& op = work_.plan.ops[i];
+    const bool waits =
+        op.kind == OpKind::wait_healthy || op.kind == OpKind::wait_completed || op.kind == OpKind::monitor_container;
+    const bool delayed = op.delay > Duration::zero() && static_cast<bool>(steps_[i].timer);
+    if (steps_[i].state != State::running || !(waits || delayed) || !which(op)) continue;
+    steps_[i].timer.reset();
+    steps_[i].state = State::skipped;
+  }
+}
+
+bool Executor::given_up(const Op& op) const {
+  const auto failed = report_.failed_updates.find(op.rollout);
+  return failed != report_.failed_updates.end() && failed->second.action != plan::RolloutPolicy::Action::go_on;
+}
+
+/// True when the failure is the rolling update's own affair.
+bool Executor::fail_update(const Op& op, const Error& error) {
+  const auto policy = work_.plan.rollouts.find(op.rollout);
+  if (op.rollout.empty() || policy == work_.plan.rollouts.end()) return false;
+  auto& failed = failed_replicas_[op.rollout];
+  failed.insert(op.replica);
+  const double ratio = static_cast<double>(failed.size()) / std::max(policy->second.replicas, 1);
+  report_.warnings.push_back(fmt::format("updating container \"{}\" failed: {}", op.name, error.message()));
+  if (ratio <= policy->second.max_failure_ratio || report_.failed_updates.contains(op.rollout)) return true;
+  FailedUpdate update{{error.message(), position(op, error)}, policy->second.action};
+  if (work_.application) take_inner_position(work_.application->project, update.failure);
+  report_.failed_updates.emplace(op.rollout, std::move(update));
+  if (given_up(op)) skip_waits([&](const Op& other) { return other.rollout == op.rollout; });
+  return true;
+}
+
 void Executor::fail(const Op& op, const Error& error) {
+  if (fail_update(op, error)) return;
   if (tolerable(op)) {
     report_.warnings.push_back(error.message());
     return;
@@ -189,11 +239,7 @@ void Executor::fail(const Op& op, const Error& error) {
   }
   if (work_.keep_going || stopping_) return;
   stopping_ = true;
-  for (std::size_t i = 0; i < steps_.size(); ++i) {
-    const OpKind kind = work_.plan.ops[i].kind;
-    const bool waits = kind == OpKind::wait_healthy || kind == OpKind::wait_completed;
-    if (waits && steps_[i].state == State::running) steps_[i].state = State::skipped;
-  }
+  skip_waits([](const Op&) { return true; });
 }
 
 void Executor::end_if_done() {
@@ -240,7 +286,9 @@ void Executor::look_at_waits(Container& container) {
       });
       continue;
     }
-    if (op.kind != OpKind::wait_healthy && op.kind != OpKind::wait_completed) continue;
+    const bool waits =
+        op.kind == OpKind::wait_healthy || op.kind == OpKind::wait_completed || op.kind == OpKind::monitor_container;
+    if (!waits) continue;
     auto result = waited(op, container);
     if (!result) continue;
     // finish() may end everything: nothing of this executor is touched after it.

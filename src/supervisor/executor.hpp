@@ -28,6 +28,12 @@ struct Work {
   std::optional<Duration> deadline;  ///< for the whole
 };
 
+/// A rolling update that failed more than it may.
+struct FailedUpdate {
+  Failure failure;
+  plan::RolloutPolicy::Action action{};
+};
+
 /// What an execution did, for the answer and for undoing it.
 struct Report {
   std::optional<Failure> failure;
@@ -37,6 +43,7 @@ struct Report {
   std::set<std::string> created_networks;  ///< names
   std::set<std::string> created_volumes;
   std::vector<std::string> warnings;
+  std::map<std::string, FailedUpdate> failed_updates;  ///< by service
 };
 
 class Executor {
@@ -57,6 +64,7 @@ class Executor {
   struct Step {
     State state = State::waiting;
     std::optional<state::ContainerRecord> record;  // create: made ahead, addresses are leased for it
+    async::Timer timer;                            // a delay, or the time it is monitored
     std::string container_id;                      // of the container it works on, once known
   };
 
@@ -67,6 +75,10 @@ class Executor {
   void begin(const plan::Op& op);
   void finish(int number, Result<void> result);
   void fail(const plan::Op& op, const Error& error);
+  bool fail_update(const plan::Op& op, const Error& error);
+  bool given_up(const plan::Op& op) const;
+  void skip_waits(const std::function<bool(const plan::Op&)>& which);
+  void dispatch(const plan::Op& op);
   void end_if_done();
 
   void create_network(const plan::Op& op);
@@ -78,6 +90,8 @@ class Executor {
   void remove_volume(const plan::Op& op);
   void run_pre_start(const plan::Op& op);
   void end_pre_start(int number, const std::string& id);
+  void hand_over(const plan::Op& op);
+  void monitor(const plan::Op& op);
   void wait(const plan::Op& op);
   void look_at_waits(Container& container);
   std::optional<Result<void>> waited(const plan::Op& op, const Container& container) const;
@@ -92,6 +106,7 @@ class Executor {
   std::string position(const plan::Op& op, const Error& error) const;
   void show(const plan::Op& op, State state) const;
   bool replaced_later(const plan::Op& op) const;
+  bool addresses_wanted(const state::ContainerRecord& old) const;
 
   const Context& context_;
   Containers& containers_;
@@ -101,6 +116,7 @@ class Executor {
   OnEnd on_end_;
   std::vector<Step> steps_;  // steps_[i] belongs to plan.ops[i]
   Report report_;
+  std::map<std::string, std::set<int>> failed_replicas_;  // of rolling updates
   bool stopping_ = false;
   bool advancing_ = false;
   bool again_ = false;

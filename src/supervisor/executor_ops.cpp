@@ -72,7 +72,8 @@ std::string Executor::position(const Op& op, const Error& error) const {
   const std::string service = "services." + op.service;
   const auto known = project.services.find(op.service);
   if (known == project.services.end()) return "";
-  if (op.kind == OpKind::wait_healthy && known->second.healthcheck) return at(service + ".healthcheck");
+  const bool health = op.kind == OpKind::wait_healthy || op.kind == OpKind::monitor_container;
+  if (health && known->second.healthcheck) return at(service + ".healthcheck");
   if (op.kind != OpKind::start_container) return at(service);
   const Container* container = target(op);
   if (container == nullptr) return at(service);
@@ -122,6 +123,15 @@ Result<void> Executor::make_record_of(const Op& op) {
   records_position_ = work_.application->project.where("services." + op.service).to_string();
   TRY_ASSIGN(step.record, make_record(*work_.application, place).with("service \"{}\"", op.service));
   step.container_id = place.id;
+  // In its place it gets its addresses, beside it others.
+  if (const Container* old = op.replaces.empty() ? nullptr : containers_.find(op.replaces); old != nullptr) {
+    step.record->lease_slot = old->record.lease_slot;
+    if (op.incoming) {
+      step.record->role = state::Role::incoming;
+      step.record->name = short_id(place.id) + "_" + op.name;
+      step.record->lease_slot = old->record.lease_slot.empty() ? "b" : "";
+    }
+  }
   return {};
 }
 
@@ -229,6 +239,14 @@ void Executor::start_container(const Op& op) {
   });
 }
 
+/// A container that this plan makes has, or will have, the addresses of `old`.
+bool Executor::addresses_wanted(const ContainerRecord& old) const {
+  return std::ranges::any_of(steps_, [&](const Step& step) {
+    return step.record && !step.record->one_off && !old.one_off && step.record->service == old.service &&
+           step.record->number == old.number && step.record->lease_slot == old.lease_slot;
+  });
+}
+
 void Executor::remove_container(const Op& op) {
   Container* container = target(op);
   if (container == nullptr) return finish(op.number, {});
@@ -236,7 +254,7 @@ void Executor::remove_container(const Op& op) {
   for (const state::MountRecord& mount : container->record.mounts) {
     if (op.remove_volumes && mount.anonymous) volumes.push_back(mount.name);
   }
-  const bool keep_lease = work_.release_project || replaced_later(op);
+  const bool keep_lease = work_.release_project || addresses_wanted(container->record);
   containers_.remove(*container, keep_lease, [this, alive = alive_, number = op.number, volumes](auto result) {
     if (!*alive) return;
     for (const std::string& volume : volumes) {
@@ -284,8 +302,26 @@ void Executor::wait(const Op& op) {
   if (container == nullptr) {
     return finish(op.number, make_error(Errc::not_found, "container \"{}\" does not exist", op.name));
   }
-  steps_[static_cast<std::size_t>(op.number - 1)].container_id = container->record.id;
+  Step& step = steps_[static_cast<std::size_t>(op.number - 1)];
+  step.container_id = container->record.id;
   if (auto result = waited(op, *container)) finish(op.number, *std::move(result));
+}
+
+void Executor::hand_over(const Op& op) {
+  Container* incoming = target(op);
+  if (incoming == nullptr) {
+    return finish(op.number, make_error(Errc::not_found, "container \"{}\" does not exist", op.name));
+  }
+  finish(op.number, containers_.hand_over(*incoming, containers_.find(op.replaces)));
+}
+
+void Executor::monitor(const Op& op) {
+  Step& step = steps_[static_cast<std::size_t>(op.number - 1)];
+  step.timer = context_.loop.call_after(op.duration, [this, number = op.number] {
+    steps_[static_cast<std::size_t>(number - 1)].timer.reset();
+    finish(number, {});
+  });
+  wait(op);
 }
 
 /// Whether what `op` waits for has come true, or never will; nothing while that is open.
@@ -298,11 +334,14 @@ std::optional<Result<void>> Executor::waited(const Op& op, const Container& cont
     return make_error(Errc::failed, "service \"{}\" didn't complete successfully: container {} exited with code {}{}",
                       op.service, record.name, record.exit_code, containers_.last_output(container));
   }
-  if (ended) {
+  // One that its policy has to start again has failed as a part of an update.
+  const bool restarted = !op.rollout.empty() && (record.restarting || record.restart_count > 0);
+  if (ended || restarted) {
     return make_error(Errc::failed, "service \"{}\" is not running: container {} exited with code {}{}", op.service,
                       record.name, record.exit_code, containers_.last_output(container));
   }
   if (!container.up()) return std::nullopt;
+  if (op.kind == OpKind::monitor_container && record.health.status != "unhealthy") return std::nullopt;
   if (record.healthcheck.test.empty() || record.health.status == "healthy") return Result<void>{};
   if (record.health.status != "unhealthy") return std::nullopt;
   return make_error(Errc::failed, "service \"{}\" is unhealthy: container {}{}", op.service, record.name,

@@ -198,6 +198,7 @@ void add_hooks(const model::Project& project, const model::Service& service, Con
   };
   add("post_start", service.post_start, record.post_start);
   add("pre_stop", service.pre_stop, record.pre_stop);
+  if (service.schedule) record.schedule = *service.schedule;
   for (const model::Hook& hook : service.pre_start) record.pre_start.push_back(hook.per_replica);
 }
 

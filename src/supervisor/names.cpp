@@ -88,6 +88,10 @@ void Names::put(const ContainerRecord& record, bool ready) {
 
 void Names::remove(const ContainerRecord& record) {
   server_.stop(record.id);
+  leave(record);
+}
+
+void Names::leave(const ContainerRecord& record) {
   for (const state::NetworkRecord& network : record.networks) {
     const auto it = zones_.find(network.name);
     if (it != zones_.end()) it->second->remove(record.id);

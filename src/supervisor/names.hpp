@@ -22,6 +22,8 @@ class Names {
   void serve(const state::ContainerRecord& record, net::endpoint::ResolverSockets sockets);
   /// The container is to be found on its networks. Not ready: only when nobody else has the name.
   void put(const state::ContainerRecord& record, bool ready);
+  /// Nobody finds the container any more; its own queries are answered as before.
+  void leave(const state::ContainerRecord& record);
   /// The container has ended.
   void remove(const state::ContainerRecord& record);
 

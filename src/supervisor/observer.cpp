@@ -38,6 +38,7 @@ plan::ObservedContainer observe_one(const Container& container, const Applicatio
   seen.exit_code = record.exit_code;
   seen.health = health_of(record.health.status);
   seen.one_off = record.one_off;
+  seen.extra = record.role != state::Role::plain;
   seen.stop_requested = record.stopped_by_user;
   seen.started_before = record.started_at != state::Time{};
   seen.ended_this_boot = record.phase == state::Phase::exited && record.boot_id == sys::boot_id();
@@ -48,6 +49,7 @@ plan::ObservedContainer observe_one(const Container& container, const Applicatio
   seen.depends_on = record.depends_on;
   seen.shares_with = record.shares_with;
   seen.pre_start = record.pre_start;
+  seen.scheduled = !record.schedule.cron.empty();
   if (application != nullptr) {
     const auto service = application->project.services.find(record.service);
     if (service != application->project.services.end()) seen.depends_on = service->second.depends_on;

@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "container/volume.hpp"
+#include "state/jobs.hpp"
 #include "supervisor/observer.hpp"
 #include "supervisor/operations_request.hpp"
+#include "supervisor/operations_update.hpp"
 #include "sys/file.hpp"
 
 namespace compose::supervisor {
@@ -106,6 +108,11 @@ void Operations::restore_now() {
     if (report.failure) return refuse(*report.failure);
     answer(json::object());
   });
+}
+
+void Operations::run_job(const std::string& service, Done done) {
+  jobs_[service] = std::move(done);
+  submit_own({{"op", "job"}, {"services", {service}}});
 }
 
 void Operations::hook_line(const Container& container, const std::string& step, const std::string& line) {
@@ -214,15 +221,24 @@ void Operations::apply(bool start) {
     work.deadline = std::chrono::seconds{limit};
   }
   const bool fresh = std::ranges::none_of(observed->containers, [](const auto& c) { return !c.one_off; });
-  execute(std::move(work), false, [this, fresh](Report report) {
-    if (report.failure && !report.cancelled) return roll_back(report, fresh, *report.failure);
-    if (report.failure) return refuse(*report.failure);
-    const DesiredText desired{current_->body.at("project").get<std::string>(),
-                              current_->body.value("images", std::map<std::string, std::string>{})};
-    if (const auto saved = save_desired(context_.paths, context_.project, desired); !saved) {
-      return refuse(saved.error());
+  auto previous = load_desired(context_.paths, context_.project);
+  if (!previous) return refuse(previous.error());
+  auto update = std::make_shared<Update>();
+  update->wanted = wanted;
+  update->previous = *std::move(previous);
+  update->options = std::move(options);
+  execute(std::move(work), false, [this, fresh, update](Report report) {
+    if (report.failure && !report.cancelled) {
+      return remove_extras([this, fresh, report = std::move(report)] { roll_back(report, fresh, *report.failure); });
     }
-    answer(json::object());
+    if (report.failure) return remove_extras([this, failure = *report.failure] { refuse(failure); });
+    if (!report.failed_updates.empty()) {
+      update->failed = std::move(report.failed_updates);
+      return roll_updates_back(update);
+    }
+    applied({current_->body.at("project").get<std::string>(),
+             current_->body.value("images", std::map<std::string, std::string>{})},
+            json::object());
   });
 }
 
@@ -308,6 +324,7 @@ void Operations::forget_project() {
     context_.log.write("{}", released.error().message());
   }
   ::unlink(context_.paths.desired(context_.project).c_str());
+  ::unlink(state::jobs_path(context_.paths, context_.project).c_str());
   ::rmdir(context_.paths.containers(context_.project).c_str());
   ::rmdir(context_.paths.project(context_.project).c_str());
 }
@@ -319,13 +336,13 @@ void Operations::lifecycle(const std::string& op) {
   selection.project = context_.project;
   selection.wait = current_->flag("wait");
   Work work;
-  work.keep_going = op != "start" && op != "restart" && op != "recover";
+  work.keep_going = op != "start" && op != "job" && op != "restart" && op != "recover";
   if (const auto limit = current_->options().value("wait_timeout", std::int64_t{0}); limit > 0) {
     work.deadline = std::chrono::seconds{limit};
   }
   if (op == "stop") {
     work.plan = plan::plan_stop(*observed, selection);
-  } else if (op == "start") {
+  } else if (op == "start" || op == "job") {
     work.plan = plan::plan_start(*observed, selection);
   } else if (op == "restart" || op == "recover") {
     work.plan = plan::plan_restart(*observed, selection);
@@ -343,7 +360,12 @@ void Operations::lifecycle(const std::string& op) {
   }
   if (answer_dry_run(work.plan)) return;
   if (!take_applied(work)) return;
-  execute(std::move(work), false, [this](const Report& report) {
+  const std::string job = op == "job" ? selection.services.front() : "";
+  execute(std::move(work), false, [this, job](const Report& report) {
+    if (auto asked = jobs_.extract(job); !asked.empty()) {
+      const Failure failure = report.failure.value_or(Failure{});
+      asked.mapped()(report.failure ? Result<void>{Error{Errc::failed, failure.message}} : Result<void>{});
+    }
     if (report.failure) return refuse(*report.failure);
     answer(json::object());
   });

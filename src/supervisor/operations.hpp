@@ -30,6 +30,8 @@ class Operations {
   void recover(const std::vector<std::string>& services);
   /// Starts what is to run again after the host was restarted (container ids), with what it depends on.
   void restore(std::vector<std::string> ids);
+  /// Starts a scheduled service when its turn has come.
+  void run_job(const std::string& service, Done done);
   /// A hook has written a line: whoever waits for the present operation sees it.
   void hook_line(const Container& container, const std::string& step, const std::string& line);
   /// A connection was closed by its command: a `run` in the foreground ends with it.
@@ -60,6 +62,11 @@ class Operations {
   void end_one_off(const std::string& id, const ConnectionPtr& connection);
 
   void execute(Work work, bool silent, After after);
+  struct Update;
+  void remove_extras(std::function<void()> then);
+  void roll_updates_back(const std::shared_ptr<Update>& update);
+  void end_updates(const std::shared_ptr<Update>& update);
+  void applied(const DesiredText& desired, nlohmann::json result);
   void roll_back(const Report& report, bool fresh, Failure failure);
   void forget_project();
   void show_running(const plan::Plan& plan, const plan::Observed& observed, const Application& application);
@@ -79,6 +86,7 @@ class Operations {
   std::unique_ptr<Request> current_;
   std::unique_ptr<Executor> executor_;
   std::vector<Foreground> foreground_;
+  std::map<std::string, Done> jobs_;  ///< by service: whoever asked for a run that has not begun
 };
 
 }  // namespace compose::supervisor

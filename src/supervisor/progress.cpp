@@ -40,6 +40,12 @@ Words words(OpKind kind) {
       return {"Container", "Waiting", "Healthy"};
     case OpKind::wait_completed:
       return {"Container", "Waiting", "Exited"};
+    case OpKind::hand_over:
+      return {"Container", "Updating", "Updated"};
+    case OpKind::drain_container:
+      return {"Container", "Draining", "Drained"};
+    case OpKind::monitor_container:
+      return {"Container", "Monitoring", "Updated"};
     case OpKind::run_pre_start:
       return {"Container", "Running", "Exited"};
   }

@@ -16,12 +16,15 @@
 //   run      project, images, service, options: {name, command, entrypoint, …: already merged into the project's
 //            service by the command line; auto_remove, service_ports, use_aliases, no_deps, detach}
 //            -> {"event":"started","id","name"}, when not detached then the container's exit code in the result
+//   recover, restore, job
+//            the supervisor's own: dependents of what has crashed, what ran before a reboot, a run that is due
 //   wait     services: []                      -> result with exit_code of the first that ends
 //   events   services: []                      -> container events until the connection closes
 //   status   -> result with containers: [{id, name, service, number, status, health, exit_code}]
 // Events: {"event":"progress","kind":"Container|Network|Volume","name","text","status":"working|done|warning|error"}
 //   {"event":"container","action":"create|start|die|restart|stop|kill|pause|unpause|health_status|oom|destroy",
 //    "id","name","service","time", "exit_code"?, "health"?, "restarting"?}
+//   {"event":"hook","name","step":"post_start[0]","text"}: a line that a hook wrote
 //   {"event":"warning","text"}
 //   {"event":"result","ok":true,"exit_code":0,…} | {"event":"result","ok":false,"error","position":"file:line:col"}
 #include <cstdint>

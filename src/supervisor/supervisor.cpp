@@ -12,10 +12,12 @@
 #include "supervisor/addresses.hpp"
 #include "supervisor/containers.hpp"
 #include "supervisor/control_server.hpp"
+#include "supervisor/leftovers.hpp"
 #include "supervisor/names.hpp"
 #include "supervisor/operations.hpp"
 #include "supervisor/recovery.hpp"
 #include "supervisor/run_lock.hpp"
+#include "supervisor/scheduler.hpp"
 #include "supervisor/watchers.hpp"
 #include "sys/file.hpp"
 
@@ -43,7 +45,9 @@ class Supervisor {
             [this](const Container& container, const std::string& action) { watchers_.event(container, action); }},
         watchers_{containers_},
         operations_{context_, containers_, addresses_, names_, images_},
-        recovery_{containers_, [this](const std::vector<std::string>& services) { operations_.recover(services); }} {}
+        recovery_{containers_, [this](const std::vector<std::string>& services) { operations_.recover(services); }},
+        scheduler_{context_, containers_,
+                   [this](const std::string& service, Done done) { operations_.run_job(service, std::move(done)); }} {}
 
   Result<void> start() {
     TRY(watch_signals());
@@ -51,13 +55,19 @@ class Supervisor {
       watchers_.changed(container);
       operations_.changed(container);
       recovery_.changed(container);
+      scheduler_.changed(container);
       look_whether_to_end();
     });
-    operations_.on_idle = [this] { look_whether_to_end(); };
+    operations_.on_idle = [this] {
+      scheduler_.arm();
+      look_whether_to_end();
+    };
     containers_.on_hook_line = [this](const Container& container, const std::string& step, const std::string& line) {
       operations_.hook_line(container, step, line);
     };
+    remove_half_written(options_.paths, options_.project);
     TRY(containers_.adopt().with("taking over project \"{}\"", options_.project));
+    TRY(scheduler_.start().with("project \"{}\"", options_.project));
     TRY_ASSIGN(server_,
                ControlServer::listen(
                    loop_, options_.paths.supervisor_socket(options_.project),
@@ -123,11 +133,20 @@ class Supervisor {
     } catch (const json::exception& e) {
       return connection->send({{"event", "result"}, {"ok", false}, {"error", e.what()}});
     }
+    if (op == "stop" || op == "kill") scheduler_.suspend(services_of(request), true);
+    if (op == "apply" || op == "scale" || op == "start" || op == "restart") {
+      scheduler_.suspend(services_of(request), false);
+    }
     // After a reboot the first command finds nothing running. One that takes away needs nothing started for it.
     const bool takes_away = op == "down" || op == "stop" || op == "rm";
     auto to_restore = containers_.take_to_restore();
     if (!takes_away) operations_.restore(std::move(to_restore));
     operations_.submit(connection, std::move(request));
+  }
+
+  static std::vector<std::string> services_of(const json& request) {
+    const json options = request.value("options", json::object());
+    return (options.contains("services") ? options : request).value("services", std::vector<std::string>{});
   }
 
   /// SIGKILL must not wait behind the stop it is to hurry up.
@@ -167,6 +186,7 @@ class Supervisor {
     loop_.post([this] {
       looking_ = false;
       if (patience_ || containers_.busy() || !operations_.idle() || server_ == nullptr) return;
+      if (scheduler_.active()) return;
       const auto closed = server_->close_if_idle();
       if (!closed) log_.write("{}", closed.error().message());
       if (closed && *closed) leave();
@@ -205,6 +225,7 @@ class Supervisor {
   Watchers watchers_;
   Operations operations_;
   Recovery recovery_;
+  Scheduler scheduler_;
   std::unique_ptr<ControlServer> server_;
   async::Timer patience_;
   bool looking_ = false;

@@ -255,3 +255,45 @@ class Boot(Base):
         self.assertEqual(states, {"db": "running", "again": "running", "follows": "exited", "stays": "exited",
                                   "stopped": "exited", "never": "exited"})
         self.finish(project)
+
+
+@needs_root
+@needs_our_own
+class Commands(Base):
+    TEXT = """\
+services:
+  slow:
+    image: busybox
+    command: sleep 1000
+    init: true
+    stop_signal: KILL
+    healthcheck: {test: test -e /tmp/ready, interval: 100ms, start_period: 60s, start_interval: 100ms}
+"""
+
+    def waiting(self, project):
+        """An "up --wait" that has made the container and waits for its health."""
+        working = project.popen("up", "-d", "--wait")
+        wait_until(lambda: any("Up" in entry["Status"] for entry in project.containers().values()), 10, "its container")
+        return working
+
+    def test_a_signal_ends_the_wait_and_what_was_made_stays(self):
+        project = self.project("signal", self.TEXT)
+        working = self.waiting(project)
+        working.send_signal(signal.SIGTERM)
+        working.communicate(timeout=10)
+        self.assertEqual(working.returncode, 130)
+        self.assertEqual(project.container("slow")["State"], "running")
+        self.finish(project)
+
+    def test_the_second_command_says_what_it_waits_for(self):
+        project = self.project("second", self.TEXT)
+        first = self.waiting(project)
+        second = project.popen("stop", "-t", "0")
+        said = second.stderr.readline()
+        self.assertIn(f'waiting for "apply" on project "{project.name}" to end (process {first.pid})', said)
+        project.exec("slow", "touch", "/tmp/ready")
+        first.communicate(timeout=10)
+        second.communicate(timeout=10)
+        self.assertEqual((first.returncode, second.returncode), (0, 0))
+        self.assertEqual(project.container("slow")["State"], "exited")
+        self.finish(project)

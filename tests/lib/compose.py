@@ -36,6 +36,7 @@ class Workspace:
         self.state_root = self.kept_root or os.path.join(self.directory, "root")
         # Short, since it begins the names of sockets (unix(7): 108 bytes).
         self.run_root = tempfile.mkdtemp(prefix="ce-", dir="/run")
+        self.projects = set()  # names of those that were made in it
         self.calls = os.path.join(self.directory, "calls-of-other-engines")
         traps = self.folder("traps")
         for name in OTHER_ENGINES:
@@ -95,6 +96,7 @@ class Project:
 
     def __init__(self, workspace, name, directory, files=(), environment=None):
         self.workspace, self.name, self.directory = workspace, name, directory
+        workspace.projects.add(name)
         self.program = PROGRAM
         self.options = ["-p", name]
         for file in files:

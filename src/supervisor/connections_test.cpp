@@ -1,0 +1,43 @@
+#include "supervisor/connections.hpp"
+
+#include <gtest/gtest.h>
+
+namespace compose::supervisor {
+namespace {
+
+constexpr const char* kHead =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+
+TEST(ServedConnections, CountsThoseToListeningPortsFromOutside) {
+  const std::string table = std::string{kHead} +
+                            "   0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1\n"
+                            "   1: 020012AC:0050 010012AC:C350 01 00000000:00000000 00:00000000 00000000 0 0 2\n"
+                            "   2: 020012AC:0050 010012AC:C351 08 00000000:00000000 00:00000000 00000000 0 0 3\n";
+  EXPECT_EQ(served_connections(table), 2);
+}
+
+TEST(ServedConnections, LeavesOutItsOwnAndWhatHasEnded) {
+  const std::string table = std::string{kHead} +
+                            "   0: 00000000:0050 00000000:0000 0A 0 0\n"
+                            "   1: 0100007F:0050 0100007F:C350 01 0 0\n"   // its own health check
+                            "   2: 020012AC:C350 030012AC:0CEA 01 0 0\n"   // its own way to a database
+                            "   3: 020012AC:0050 010012AC:C352 06 0 0\n";  // TIME_WAIT
+  EXPECT_EQ(served_connections(table), 0);
+}
+
+TEST(ServedConnections, ReadsIpv6AndMappedAddresses) {
+  const std::string any(32, '0');
+  const std::string table = std::string{kHead} + "   0: " + any + ":0050 " + any + ":0000 0A 0 0\n" +
+                            "   1: 0000000000000000FFFF0000020012AC:0050 0000000000000000FFFF0000010012AC:C350 01 0\n" +
+                            "   2: 0000000000000000FFFF00000100007F:0050 0000000000000000FFFF00000100007F:C350 01 0\n" +
+                            "   3: 00000000000000000000000001000000:0050 00000000000000000000000001000000:C3 01 0\n";
+  EXPECT_EQ(served_connections(table), 1);
+}
+
+TEST(ServedConnections, SurvivesAnything) {
+  EXPECT_EQ(served_connections(""), 0);
+  EXPECT_EQ(served_connections("x: y z 01\n0: : : 0A\n0: :1 :2 01 4\n:::"), 0);
+}
+
+}  // namespace
+}  // namespace compose::supervisor
