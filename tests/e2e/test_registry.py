@@ -409,6 +409,41 @@ services:
         self.assertEqual(asked, 0)
         project("missing").run("down", check=False)
 
+    def test_what_the_flags_of_pull_and_push_choose(self):
+        server, here = self.start(), self.store()
+        for name in ("a", "b"):
+            server.put_image(f"team/{name}", "1", [gzipped(tar_of({"file": name.encode()}))])
+        project = here.project("registry-flags", f"""\
+services:
+  a:
+    image: {server.host}/team/a:1
+    depends_on: [b]
+  b:
+    image: {server.host}/team/b:1
+  built:
+    image: {server.host}/team/built:1
+    build:
+      dockerfile_inline: "FROM {server.host}/team/a:1"
+""")
+
+        def images():
+            return {line.split()[0].rsplit("/", 1)[1] for line in here.image("ls").stdout.splitlines()[1:]}
+        self.assertEqual(project.run("pull", "-q", "a").stderr, "")
+        self.assertEqual(images(), {"a"})
+        project.run("pull", "--include-deps", "a")
+        self.assertEqual(images(), {"a", "b"})
+        self.assertIn("Image can be built", project.run("pull", "--ignore-buildable").stderr)
+        said = project.run("pull").stderr
+        self.assertIn("some images must be built from source", said)
+        done = project.run("push", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no such image", done.stderr)
+        self.assertEqual(project.run("push", "--ignore-push-failures").returncode, 0)
+        project.run("build")
+        self.assertEqual(project.run("push", "-q").stderr, "")
+        self.assertIn("team/built", server.said())
+        self.assertIn("Images", here.image("df").stdout)
+
     def test_digests_in_the_configuration(self):
         server, here = self.start(), self.store()
         digest = server.put_image("team/app", "1", [gzipped(tar_of({"file": b"one"}))])["digest"]
