@@ -85,7 +85,7 @@ services:
             with self.subTest(tool):
                 theirs = f"{server.host}/team/{tool}:1"
                 peer(tool, "tag", name, theirs)
-                self.addCleanup(lambda: peer(tool, "rmi", "-f", theirs, check=False))
+                self.addCleanup(peer, tool, "rmi", "-f", theirs, check=False)
                 peer(tool, "push", "-q", *options, theirs)
                 there.image("pull", theirs)
                 self.assertEqual(there.inspect(theirs)["Id"], own)
