@@ -10,7 +10,7 @@
 
 #include "runtime/cli/commands.hpp"
 #include "runtime/launch/hooks.hpp"
-#include "runtime/monitor/log_writer.hpp"
+#include "runtime/monitor/log_format.hpp"
 #include "runtime/security/own_program.hpp"
 #include "sys/file.hpp"
 

@@ -3,7 +3,7 @@
 #include <time.h>
 
 #include "runtime/launch/hooks.hpp"
-#include "runtime/monitor/log_writer.hpp"
+#include "runtime/monitor/log_format.hpp"
 #include "sys/file.hpp"
 
 namespace compose::runtime::container {

@@ -61,7 +61,7 @@ class Client {
   Result<void> goodbye();
   /// UDP and TCP listening sockets of the container's resolver (127.0.0.11), handed over with `started`; once.
   std::optional<net::endpoint::ResolverSockets> take_resolver_sockets();
-  /// The container's log is to be begun anew (`log_path` was moved away by somebody).
+  /// The container's log is to be begun anew (`log.path` was moved away by somebody).
   Result<void> reopen_log();
 
  private:

@@ -2,7 +2,7 @@
 
 #include "runtime/container/state_file.hpp"
 #include "runtime/launch/hooks.hpp"
-#include "runtime/monitor/log_writer.hpp"
+#include "runtime/monitor/log_format.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
 

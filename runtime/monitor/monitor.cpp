@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -14,131 +12,20 @@
 
 #include <algorithm>
 #include <array>
-#include <list>
 #include <memory>
 
 #include "runtime/launch/hooks.hpp"
-#include "runtime/launch/launch.hpp"
-#include "runtime/launch/sync.hpp"
 #include "runtime/monitor/files.hpp"
-#include "runtime/monitor/input_queue.hpp"
-#include "runtime/monitor/log_writer.hpp"
-#include "runtime/monitor/request.hpp"
-#include "runtime/monitor/respawn.hpp"
-#include "runtime/monitor/wire.hpp"
+#include "runtime/monitor/monitor_impl.hpp"
 #include "sys/file.hpp"
 #include "sys/message.hpp"
 #include "sys/process.hpp"
 
 namespace compose::runtime::monitor {
+
 namespace {
-
-constexpr std::size_t kChunk = 8192;
-constexpr std::size_t kQueueLimit = std::size_t{256} << 10;
-
-timespec wall_clock() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return now;
+constexpr int kRemoteGrace = 2000;  // milliseconds for a log service to take the last lines
 }
-
-/// Somebody connected to monitor.sock, or the supervisor that spawned us.
-struct Peer {
-  explicit Peer(UniqueFd fd) : socket{std::move(fd)} {}
-  UniqueFd socket;
-  bool supervisor = false;
-  bool attached = false;
-  std::list<std::string> queue;  ///< output that its socket did not take yet
-  std::size_t queued = 0;
-};
-
-/// One output of the container.
-struct Stream {
-  UniqueFd fd;
-  const char* name = "stdout";
-  char letter = wire::kOutput;
-};
-
-class Monitor {
- public:
-  Monitor(Request request, UniqueFd supervisor) : request_{std::move(request)}, log_{make_log(request_)} {
-    peers_.emplace_back(std::move(supervisor));
-    peers_.back().supervisor = true;
-  }
-  int run();
-
- private:
-  static LogWriter make_log(const Request& r) { return {r.log_path, r.log_max_size, r.log_max_files}; }
-
-  // Start.
-  Result<void> start();
-  bool finished() const;
-  Result<launch::Stdio> make_pipes(std::array<UniqueFd, 3>& theirs);
-  void on_launch();
-  void on_notice(launch::Notice notice);
-  void started();
-  void release();
-  void start_failed(const launch::Failure& failure);
-  void remove_run_files();
-
-  // Loop.
-  void watch(int fd, std::uint32_t events);
-  void rewatch(int fd, std::uint32_t events);
-  void dispatch(int fd, std::uint32_t events);
-  void on_signal();
-  void on_exit(int status);
-  void on_stream(Stream& stream);
-  bool read_stream(Stream& stream);
-  void close_stream(Stream& stream);
-  void on_timer();
-
-  // Peers.
-  void on_connect();
-  void on_peer(std::list<Peer>::iterator peer, std::uint32_t events);
-  void on_message(Peer& peer, std::string_view message);
-  void drop_peer(std::list<Peer>::iterator peer);
-  void send_event(const Event& event, Peer& peer);
-  void announce(const Event& event);
-  void send_present_state(Peer& peer);
-  void deliver(char letter, std::string_view bytes);
-  void flush(Peer& peer);
-  bool output_blocked() const;
-  void update_streams();
-  Peer* supervisor();
-  void supervisor_gone();
-  void write_input();
-  std::uint32_t peer_events(const Peer& peer) const;
-  std::uint32_t stream_events() const;
-  void resize(std::uint16_t rows, std::uint16_t columns);
-
-  Event event(Event::Kind kind) const;
-
-  Request request_;
-  LogWriter log_;
-  UniqueFd epoll_, listener_, signals_, timer_;
-  std::list<Peer> peers_;
-  std::optional<launch::Launch> launch_;
-  std::array<Stream, 2> streams_;
-  UniqueFd terminal_;  ///< for resizing; its reading end is streams_[0]
-  winsize size_{};
-  UniqueFd input_;
-  InputQueue input_queue_;
-  bool input_ends_ = false;
-  net::endpoint::ResolverSockets resolver_;
-  std::optional<cgroup::Group> group_;
-  std::optional<Respawner> respawner_;
-  pid_t pid_ = 0;
-  UniqueFd pidfd_;
-  std::uint64_t start_time_ = 0;
-  timespec started_at_{};
-  std::optional<Event> created_, started_, final_;
-  bool running_ = false;
-  bool held_ = false;  ///< the container is set up and waits for somebody to attach
-  bool goodbye_ = false;
-  bool heard_ = false;
-  bool paused_streams_ = false;
-  std::array<char, kChunk> buffer_{};
-};
 
 Event Monitor::event(Event::Kind kind) const {
   Event result;
@@ -194,7 +81,6 @@ Result<void> Monitor::start() {
   ::sigemptyset(&mask);
   ::sigaddset(&mask, SIGCHLD);
   ::sigprocmask(SIG_BLOCK, &mask, nullptr);
-  streams_[1].name = "stderr";
   streams_[1].letter = wire::kErrors;
   launch::Options options;
   options.hold = request_.wait_attach;
@@ -216,6 +102,7 @@ Result<void> Monitor::start() {
   signals_.reset(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
   timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   TRY(log_.open());
+  TRY(remote_.open());
   TRY(write_container_state(request_, pid_, start_time_));
   watch(launch_->fd(), EPOLLIN);
   watch(signals_.get(), EPOLLIN);
@@ -243,13 +130,16 @@ int Monitor::run() {
   }
   std::array<epoll_event, 16> events{};
   while (!finished()) {
-    const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), -1);
+    const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), rest_left());
     if (count < 0 && errno != EINTR) return 1;
     for (int i = 0; i < count; ++i) {
       const auto& entry = events[static_cast<std::size_t>(i)];
       dispatch(entry.data.fd, entry.events);
     }
+    if (resting_ && rest_left() == 0) end_rest();
+    watch_remote_log();
   }
+  remote_.finish(wall_clock(), kRemoteGrace);
   return 0;
 }
 
@@ -258,6 +148,7 @@ void Monitor::dispatch(int fd, std::uint32_t events) {
   if (fd == signals_.get()) return on_signal();
   if (fd == timer_.get()) return on_timer();
   if (fd == listener_.get()) return on_connect();
+  if (fd == remote_watched_) return on_remote_log();
   if (fd == input_.get() && fd >= 0 && (events & (EPOLLOUT | EPOLLERR)) != 0 && !request_.tty) return write_input();
   for (auto& stream : streams_) {
     if (stream.fd.valid() && fd == stream.fd.get()) {
@@ -373,9 +264,10 @@ void Monitor::on_exit(int status) {
   }
   // Everybody who could write is gone now; what they wrote comes before the exit in the log.
   for (auto& stream : streams_) {
-    while (stream.fd.valid() && read_stream(stream)) {
+    while (stream.fd.valid() && read_stream(stream) != 0) {
     }
   }
+  log_.finish(wall_clock());
   if (group_) (void)group_->remove();
   if (!request_.plan.poststop.empty()) {
     (void)launch::run_hooks(request_.plan.poststop, launch::state_json(request_.plan, "stopped", 0), "poststop");
@@ -386,227 +278,6 @@ void Monitor::on_exit(int status) {
   remove_run_files();
   announce(*final_);
   for (auto& peer : peers_) flush(peer);
-}
-
-/// Reads one piece; false when there is none at present (or ever).
-bool Monitor::read_stream(Stream& stream) {
-  const ssize_t size = retry_eintr([&] { return ::read(stream.fd.get(), buffer_.data(), buffer_.size()); });
-  if (size < 0 && errno == EAGAIN) return false;
-  if (size <= 0) {  // EIO: the terminal's last user has closed it
-    close_stream(stream);
-    return false;
-  }
-  const std::string_view bytes{buffer_.data(), static_cast<std::size_t>(size)};
-  log_.write(stream.name, bytes, wall_clock());
-  deliver(stream.letter, bytes);
-  return true;
-}
-
-void Monitor::on_stream(Stream& stream) {
-  read_stream(stream);
-  update_streams();
-}
-
-void Monitor::close_stream(Stream& stream) {
-  // A terminal reports EIO also while its first user has not opened it yet, and between two users.
-  if (request_.tty && (running_ || launch_)) {
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, stream.fd.get(), nullptr);
-    return;
-  }
-  stream.fd.reset();
-  if (!streams_[0].fd.valid() && !streams_[1].fd.valid()) announce(event(Event::Kind::stream_closed));
-}
-
-void Monitor::deliver(char letter, std::string_view bytes) {
-  for (auto& peer : peers_) {
-    if (!peer.attached) continue;
-    peer.queue.push_back(letter + std::string{bytes});
-    peer.queued += bytes.size();
-    flush(peer);
-  }
-}
-
-void Monitor::flush(Peer& peer) {
-  while (!peer.queue.empty()) {
-    const std::string& piece = peer.queue.front();
-    const ssize_t sent = ::send(peer.socket.get(), piece.data(), piece.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0 && errno == EAGAIN) break;
-    if (sent < 0) {
-      peer.queue.clear();  // its end of the connection tells the rest
-      peer.queued = 0;
-      break;
-    }
-    peer.queued -= piece.size() - 1;
-    peer.queue.pop_front();
-  }
-  rewatch(peer.socket.get(), peer_events(peer));
-}
-
-bool Monitor::output_blocked() const {
-  return std::ranges::any_of(peers_, [](const Peer& peer) { return peer.queued > kQueueLimit; });
-}
-
-/// An attached client that does not read makes the container wait, as a terminal would; nothing is lost.
-void Monitor::update_streams() {
-  const bool blocked = output_blocked();
-  if (blocked == paused_streams_) return;
-  paused_streams_ = blocked;
-  for (const auto& stream : streams_) {
-    if (stream.fd.valid()) rewatch(stream.fd.get(), stream_events());
-  }
-}
-
-void Monitor::on_connect() {
-  UniqueFd socket{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
-  if (!socket.valid()) return;
-  auto uid = sys::peer_uid(socket.get());
-  if (!uid || (*uid != ::geteuid() && *uid != 0)) return;
-  watch(socket.get(), EPOLLIN);
-  peers_.emplace_back(std::move(socket));
-}
-
-void Monitor::on_peer(std::list<Peer>::iterator peer, std::uint32_t events) {
-  if ((events & EPOLLOUT) != 0) {
-    flush(*peer);
-    update_streams();
-  }
-  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
-  auto message = launch::sync::receive(peer->socket.get(), wire::kMaxMessage);
-  if (!message || message->data.empty()) return drop_peer(peer);
-  on_message(*peer, message->data);
-}
-
-void Monitor::on_message(Peer& peer, std::string_view message) {
-  const auto numbers = wire::decode_numbers(message);
-  switch (message[0]) {
-    case wire::kSupervise:
-      for (auto& other : peers_) other.supervisor = false;
-      peer.supervisor = true;
-      goodbye_ = false;
-      send_present_state(peer);
-      break;
-    case wire::kAttach:
-      peer.attached = true;
-      send_present_state(peer);
-      if (held_) release();
-      break;
-    case wire::kSignal:
-      if (numbers && pid_ != 0) {
-        // Until its program runs, pid 1 is our own code and deaf to everything but SIGKILL.
-        const int signo = static_cast<int>(numbers->first);
-        const bool ends = signo == SIGTERM || signo == SIGINT || signo == SIGQUIT;
-        (void)sys::send_signal(pidfd_.get(), launch_ && ends ? SIGKILL : signo);
-      }
-      break;
-    case wire::kKillAll:
-      if (group_) (void)group_->kill_all();
-      if (pid_ != 0) (void)sys::send_signal(pidfd_.get(), SIGKILL);
-      break;
-    case wire::kResize:
-      if (numbers) resize(static_cast<std::uint16_t>(numbers->first), static_cast<std::uint16_t>(numbers->second));
-      break;
-    case wire::kGoodbye:
-      goodbye_ = true;
-      break;
-    case wire::kAck:
-      heard_ = heard_ || (peer.supervisor && final_.has_value());
-      break;
-    case wire::kInput:
-      input_queue_.add(message.substr(1));
-      write_input();
-      rewatch(peer.socket.get(), peer_events(peer));
-      break;
-    case wire::kEndInput:
-      input_ends_ = true;
-      write_input();
-      break;
-    case wire::kReopenLog:
-      (void)log_.open();
-      break;
-    default:
-      break;
-  }
-}
-
-void Monitor::resize(std::uint16_t rows, std::uint16_t columns) {
-  size_ = {rows, columns, 0, 0};  // kept for a terminal that is yet to come
-  if (terminal_.valid()) ::ioctl(terminal_.get(), TIOCSWINSZ, &size_);
-}
-
-/// What of the queue the container takes now; for the rest epoll says when, and meanwhile the senders wait.
-void Monitor::write_input() {
-  const int fd = request_.tty ? terminal_.get() : input_.get();
-  if (fd < 0) return input_queue_.clear();
-  const bool was_full = input_queue_.full();
-  if (!input_queue_.drain(fd)) {
-    input_queue_.clear();
-    input_ends_ = true;
-  }
-  if (was_full != input_queue_.full()) {
-    for (const auto& peer : peers_) rewatch(peer.socket.get(), peer_events(peer));
-  }
-  if (request_.tty) {
-    if (streams_[0].fd.valid()) rewatch(streams_[0].fd.get(), stream_events());
-    return;
-  }
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
-  if (!input_queue_.empty()) {
-    watch(fd, EPOLLOUT);
-  } else if (input_ends_) {
-    input_.reset();
-  }
-}
-
-std::uint32_t Monitor::peer_events(const Peer& peer) const {
-  std::uint32_t events = 0;
-  if (!peer.attached || !input_queue_.full()) events |= EPOLLIN;
-  if (!peer.queue.empty()) events |= EPOLLOUT;
-  return events;
-}
-
-std::uint32_t Monitor::stream_events() const {
-  std::uint32_t events = 0;
-  if (!paused_streams_) events |= EPOLLIN;
-  if (request_.tty && !input_queue_.empty()) events |= EPOLLOUT;
-  return events;
-}
-
-void Monitor::drop_peer(std::list<Peer>::iterator peer) {
-  const bool was_supervisor = peer->supervisor;
-  peers_.erase(peer);
-  update_streams();
-  if (was_supervisor && !goodbye_) supervisor_gone();
-}
-
-Peer* Monitor::supervisor() {
-  for (auto& peer : peers_) {
-    if (peer.supervisor) return &peer;
-  }
-  return nullptr;
-}
-
-void Monitor::send_event(const Event& event, Peer& peer) {
-  std::array<int, 2> fds{resolver_.udp.get(), resolver_.tcp.get()};
-  const bool with_sockets = event.kind == Event::Kind::started && peer.supervisor && fds[0] >= 0 && fds[1] >= 0;
-  (void)sys::send_message(peer.socket.get(), wire::encode(event),
-                          with_sockets ? std::span<const int>{fds} : std::span<const int>{});
-}
-
-void Monitor::announce(const Event& event) {
-  for (auto& peer : peers_) {
-    if (peer.supervisor) send_event(event, peer);
-    if (peer.attached && !peer.supervisor) {
-      peer.queue.push_back(wire::encode(event));
-      peer.queued += peer.queue.back().size() - 1;
-      flush(peer);
-    }
-  }
-}
-
-void Monitor::send_present_state(Peer& peer) {
-  if (created_ && !started_ && !final_) send_event(*created_, peer);
-  if (started_) send_event(*started_, peer);
-  if (final_) send_event(*final_, peer);
 }
 
 void Monitor::supervisor_gone() {
@@ -621,8 +292,6 @@ void Monitor::on_timer() {
   // Once the container has ended, a supervisor that lives is enough: exit.json tells it the rest.
   if (!respawner_->try_respawn(timer_.get()) || final_) respawner_.reset();
 }
-
-}  // namespace
 
 int run_monitor(UniqueFd request, UniqueFd supervisor) {
   std::string bytes;

@@ -156,8 +156,8 @@ TEST_F(MonitorTest, LeavesTheSupervisorThatHoldsTheLockAlone) {
 }
 
 TEST_F(MonitorTest, RotatesItsLog) {
-  request.log_max_size = 2000;
-  request.log_max_files = 3;
+  request.log.max_size = 2000;
+  request.log.max_files = 3;
   run("for i in 0 1 2 3 4 5 6 7 8 9; do for j in 0 1 2 3 4 5 6 7 8 9; do echo line $i$j; sleep 0.001; done; done");
   EXPECT_TRUE(sys::exists(folder / "state/log.1"));
   EXPECT_TRUE(sys::exists(folder / "state/log.2"));
@@ -170,7 +170,7 @@ TEST_F(MonitorTest, RotatesItsLog) {
 
 TEST_F(MonitorTest, MarksPiecesOfALine) {
   EXPECT_EQ(run("printf 'no end'").output, "no end");
-  EXPECT_THAT(sys::read_file(request.log_path).value_or(""), HasSubstr(" stdout P no end\n"));
+  EXPECT_THAT(sys::read_file(request.log.path).value_or(""), HasSubstr(" stdout P no end\n"));
 }
 
 TEST_F(MonitorTest, GivesATerminal) {

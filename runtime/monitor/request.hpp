@@ -7,17 +7,17 @@
 
 #include "base/error.hpp"
 #include "runtime/launch/plan.hpp"
+#include "runtime/monitor/log_settings.hpp"
 
 namespace compose::runtime::monitor {
 
 struct Request {
   std::string container_id, project;
   launch::LaunchPlan plan;
-  std::string run_dir;             ///< <run>/containers/<id>: monitor.sock and state.json go there; must exist
-  std::string state_dir;           ///< <root>/projects/<p>/containers/<id>: exit.json goes there; must exist
-  std::string log_path;            ///< CRI text log; empty: nothing is kept
-  std::uint64_t log_max_size = 0;  ///< bytes before rotation, 0: never
-  int log_max_files = 1;           ///< the log and its older files log.1 …
+  std::string run_dir;    ///< <run>/containers/<id>: monitor.sock and state.json go there; must exist
+  std::string state_dir;  ///< <root>/projects/<p>/containers/<id>: exit.json goes there; must exist
+  LogFileSettings log;
+  RemoteLogSettings remote_log;
   bool tty = false, open_stdin = false;
   bool wait_attach = false;               ///< the program is run only once a client has attached: no output is missed
   std::vector<std::string> respawn_argv;  ///< `compose supervise …`; absolute program path; empty: never

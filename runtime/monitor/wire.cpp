@@ -5,9 +5,31 @@
 #include "runtime/launch/plan_fields.hpp"
 
 namespace compose::runtime::monitor {
+
+template <typename A, IsMaybeConst<LogFileSettings> T>
+void fields(A& a, T& v) {
+  a("path", v.path);
+  a("max_size", v.max_size);
+  a("max_files", v.max_files);
+  a("compress", v.compress);
+  a("format", v.format);
+  a("attributes", v.attributes);
+}
+
+template <typename A, IsMaybeConst<RemoteLogSettings> T>
+void fields(A& a, T& v) {
+  a("kind", v.kind);
+  a("address", v.address);
+  a("fields", v.fields);
+  a("tag", v.tag);
+  a("hostname", v.hostname);
+  a("facility", v.facility);
+  a("buffer", v.buffer);
+}
+
 namespace {
 
-inline constexpr std::uint64_t kRequestVersion = 1;
+inline constexpr std::uint64_t kRequestVersion = 2;
 
 template <typename A, typename T>
 void event_fields(A& a, T& v, std::int64_t& nanoseconds) {
@@ -30,9 +52,8 @@ void request_fields(A& a, T& v) {
   a("plan", v.plan);
   a("run_dir", v.run_dir);
   a("state_dir", v.state_dir);
-  a("log_path", v.log_path);
-  a("log_max_size", v.log_max_size);
-  a("log_max_files", v.log_max_files);
+  a("log", v.log);
+  a("remote_log", v.remote_log);
   a("tty", v.tty);
   a("open_stdin", v.open_stdin);
   a("wait_attach", v.wait_attach);

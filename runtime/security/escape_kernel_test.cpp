@@ -154,7 +154,7 @@ TEST_F(Escape, TargetSwappedWhileContainersStart) {  // CVE-2021-30465, CVE-2024
     if (outcome.last.kind == Kind::exited) {
       EXPECT_THAT(outcome.output, HasSubstr("safe"));
     }
-    (void)::unlink(request.log_path.c_str());
+    (void)::unlink(request.log.path.c_str());
   }
   ::kill(swapper, SIGKILL);
   (void)sys::wait_child(swapper);

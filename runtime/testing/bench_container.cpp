@@ -151,7 +151,7 @@ void Bench::SetUp() {
   request.run_dir = folder / ("run/" + request.container_id);
   for (const std::string& name : {request.run_dir, folder / "state"}) ASSERT_TRUE(sys::make_directories(name).ok());
   request.state_dir = folder / "state";
-  request.log_path = folder / "state/log";
+  request.log.path = folder / "state/log";
   spec.linux_.cgroups_path = "/compose-test-" + std::to_string(::getpid()) + "/" + request.container_id;
 }
 
@@ -209,7 +209,7 @@ Bench::Outcome Bench::run(const std::string& script) {
 
 std::string Bench::log_text(const char* stream) const {
   std::string result;
-  auto text = sys::read_file(request.log_path);
+  auto text = sys::read_file(request.log.path);
   if (!text) return result;
   for (const auto& line : split(*text, '\n')) {
     const auto first = line.find(' ');

@@ -1,5 +1,6 @@
 #pragma once
 // Containers' lines with their prefixes, as `logs` and an attached `up` show them.
+#include <array>
 #include <map>
 #include <string>
 #include <string_view>
@@ -26,7 +27,8 @@ class LogPrinter {
 
   /// Fixes the prefix's width and colour before its first line; names in the order they should get their colours.
   void announce(const std::string& name);
-  void line(const state::ContainerRecord& container, const state::LogLine& line);
+  /// false: as flush().
+  bool line(const state::ContainerRecord& container, const state::LogLine& line);
   /// A line of our own about a container: "web-1 exited with code 0".
   void status(std::string_view text);
   /// Writes what has no end of line yet, as a line; then as flush().
@@ -35,14 +37,21 @@ class LogPrinter {
   bool flush();
 
  private:
-  std::string prefix_of(const std::string& name);
-  void append(bool to_stderr, std::string_view text);
+  struct Source {
+    std::string name;
+    std::array<std::string, 2> open;  ///< of each stream, a line without its end
+  };
+  const std::string& prefix_of(const std::string& name);
+  Source& source_of(const state::ContainerRecord& container);
+  void choose(bool to_stderr);
 
   LogStyle style_;
   std::size_t width_ = 0;
   std::map<std::string, std::string> colours_;
-  /// container id and stream → a line that is still open, and the name it belongs to
-  std::map<std::pair<std::string, bool>, std::pair<std::string, std::string>> partial_;
+  std::map<std::string, std::string> prefixes_;
+  std::map<std::string, Source> sources_;  ///< by container id
+  std::string last_id_;
+  Source* last_ = nullptr;
   std::string pending_;
   bool pending_stderr_ = false;
   bool closed_ = false;

@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <sys/inotify.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,13 +21,6 @@ bool wanted(const std::vector<std::string>& names, const std::string& name) {
   return names.empty() || std::ranges::find(names, name) != names.end();
 }
 
-/// dev and inode: which file it is, whatever its name has become.
-Result<std::pair<dev_t, ino_t>> identity(int file) {
-  struct stat status{};
-  if (::fstat(file, &status) != 0) return os_error("reading the log");
-  return std::pair{status.st_dev, status.st_ino};
-}
-
 struct Followed {
   ContainerRecord record;
   LineReader reader;
@@ -44,6 +36,8 @@ struct LogFollower::Impl {
   std::string project;
   Filter filter;
   LogQuery query;
+  TimeFilter time;
+  std::string scratch;
   UniqueFd inotify;
   std::map<std::string, Followed> containers;  // by id
   std::map<int, std::string> by_watch;
@@ -148,44 +142,35 @@ struct LogFollower::Impl {
     for (;;) {
       TRY_ASSIGN(const bool more, reader.next(text));
       if (!more) return {};
-      auto line = parse_log_line(text);
-      if (!line || (query.since && line->at < *query.since) || (query.until && line->at > *query.until)) continue;
-      sink(FollowedLine{&container.record, *std::move(line)});
+      const auto line = parse_log_line(text, scratch);
+      if (!line || time.too_early(line->timestamp) || time.too_late(line->timestamp)) continue;
+      sink(FollowedLine{&container.record, *line});
     }
   }
 
   /// What the query asks of the log as it is when it is first seen.
   Result<void> begin(Followed& container, const Sink& sink) {
-    TRY_ASSIGN(auto files, open_log_files(paths.log(project, container.record.id)));
-    if (files.empty()) return {};
-    std::size_t left = first && query.tail ? *query.tail : static_cast<std::size_t>(-1);
-    std::vector<off_t> offsets(files.size(), 0);
-    if (first && query.tail) {
-      for (std::size_t i = 0; i < files.size(); ++i) {
-        TRY_ASSIGN(offsets[i], tail_offset(files[i].get(), left));
-      }
+    const LogQuery all{{}, query.since, query.until};
+    TRY_ASSIGN(LogView view, select_parts(paths.log(project, container.record.id), first ? query : all));
+    while (!view.parts.empty()) {
+      container.reader = LineReader{std::move(view.parts.back()), view.starts.back()};
+      view.parts.pop_back();
+      view.starts.pop_back();
+      TRY(give(container, container.reader, sink));
     }
-    for (std::size_t i = files.size(); i-- > 1;) {
-      LineReader reader{std::move(files[i]), offsets[i]};
-      TRY(give(container, reader, sink));
-    }
-    container.reader = LineReader{std::move(files.front()), offsets.front()};
-    return give(container, container.reader, sink);
+    return {};
   }
 
   /// The rest of the file we read, then, if it was rotated away meanwhile, the files after it.
   Result<void> go_on(Followed& container, const Sink& sink) {
-    TRY_ASSIGN(const auto mine, identity(container.reader.fd()));
-    TRY_ASSIGN(auto files, open_log_files(paths.log(project, container.record.id)));
-    std::size_t index = 0;
-    for (; index < files.size(); ++index) {
-      TRY_ASSIGN(const auto other, identity(files[index].get()));
-      if (other == mine) break;
-    }
+    TRY_ASSIGN(auto parts, open_log_parts(paths.log(project, container.record.id)));
+    const auto mine = std::ranges::find(parts, container.reader.inode(), &LogPart::inode);
     // Read ours to its end only now: what was written before the rotation is complete.
     TRY(give(container, container.reader, sink));
-    while (index > 0) {
-      container.reader = LineReader{std::move(files[--index]), 0};
+    parts.erase(mine, parts.end());
+    while (!parts.empty()) {
+      container.reader = LineReader{std::move(parts.back()), {}};
+      parts.pop_back();
       TRY(give(container, container.reader, sink));
     }
     return {};
@@ -198,7 +183,7 @@ struct LogFollower::Impl {
       if (!refresh(id, container) || !container.dirty) continue;
       container.dirty = false;
       const bool has_log = sys::exists(paths.log(project, id));
-      if (container.reader.fd() >= 0) {
+      if (container.reader.open()) {
         if (has_log) {
           TRY(go_on(container, sink));
         } else {
@@ -222,7 +207,7 @@ Result<LogFollower> LogFollower::open(const Paths& paths, const std::string& pro
   UniqueFd inotify{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
   if (!inotify.valid()) return os_error("inotify");
   auto impl = std::make_unique<Impl>(
-      Impl{paths, project, std::move(filter), std::move(query), std::move(inotify), {}, {}, true, true});
+      Impl{paths, project, std::move(filter), query, TimeFilter{query}, {}, std::move(inotify), {}, {}, true, true});
   TRY(impl->watch_project());
   // What there is is known from the beginning, so that anything_running() can be asked before the first drain().
   TRY(impl->scan());

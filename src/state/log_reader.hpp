@@ -1,5 +1,5 @@
 #pragma once
-// Reads the logs that monitors write: CRI text lines ("<RFC 3339> stdout|stderr F|P text"), rotated log, log.1, log.2 …
+// Reads the logs that monitors write (runtime/monitor/log_settings.hpp has the formats): log, log.1, log.2.gz …
 #include <functional>
 #include <memory>
 #include <optional>
@@ -12,12 +12,12 @@
 
 namespace compose::state {
 
+/// Its texts are valid until the next line is read.
 struct LogLine {
-  Time at;
-  std::string timestamp;  ///< as written
+  std::string_view timestamp;  ///< as written
   bool to_stderr = false;
-  bool partial = false;  ///< the line goes on in the next one (no newline was written)
-  std::string text;      ///< without the newline
+  bool partial = false;   ///< the line goes on in the next one (no newline was written)
+  std::string_view text;  ///< without the newline
 };
 
 struct LogQuery {
@@ -26,11 +26,42 @@ struct LogQuery {
   std::optional<Time> until;
 };
 
-/// One line of a log file without its newline, or nothing when it is not one.
-std::optional<LogLine> parse_log_line(std::string_view line);
+/// One line of a log file without its newline, in either format, or nothing when it is not one. `scratch` takes the
+/// text where it is not written as it is.
+std::optional<LogLine> parse_log_line(std::string_view line, std::string& scratch);
 
-/// The lines of `log_path` and its rotated files, oldest first. With `tail` it reads backwards only as far as needed.
-/// `sink` returns false to end early. A log that is not there has no lines.
+/// Compares a line's time with the bounds of a query, as texts where both are written alike.
+class TimeFilter {
+ public:
+  explicit TimeFilter(const LogQuery& query);
+  bool too_early(std::string_view timestamp) const { return since_ && before(timestamp, since_text_, *since_); }
+  bool too_late(std::string_view timestamp) const { return until_ && after(timestamp, until_text_, *until_); }
+
+ private:
+  static bool before(std::string_view timestamp, const std::string& text, Time bound);
+  static bool after(std::string_view timestamp, const std::string& text, Time bound);
+  std::optional<Time> since_, until_;
+  std::string since_text_, until_text_;
+};
+
+/// The lines of one container's log, oldest first. With `tail` it reads backwards only as far as needed.
+class LogReader {
+ public:
+  /// A log that is not there has no lines.
+  static Result<LogReader> open(const std::string& log_path, const LogQuery& query);
+  LogReader(LogReader&&) noexcept;
+  LogReader& operator=(LogReader&&) noexcept;
+  ~LogReader();
+  /// False: that was all.
+  Result<bool> next(LogLine& line);
+
+ private:
+  struct Impl;
+  explicit LogReader(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The same with a function; `sink` returns false to end early.
 Result<void> read_log(const std::string& log_path, const LogQuery& query,
                       const std::function<bool(const LogLine&)>& sink);
 

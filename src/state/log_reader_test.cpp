@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -35,13 +37,37 @@ class LogTest : public testing::Test {
   std::vector<std::string> read(const LogQuery& query = {}) const {
     std::vector<std::string> texts;
     EXPECT_TRUE(read_log(path(), query, [&](const LogLine& entry) {
-      texts.push_back(entry.text);
+      texts.emplace_back(entry.text);
       return true;
     }));
     return texts;
   }
   std::string path() const { return paths_.root() + "/log"; }
 
+  /// As a monitor does it: the comment in the header names the original.
+  static void compress(const std::string& from, const std::string& to) {
+    struct stat status{};
+    ASSERT_EQ(::stat(from.c_str(), &status), 0);
+    const auto text = sys::read_file(from);
+    ASSERT_TRUE(text);
+    z_stream stream{};
+    ASSERT_EQ(::deflateInit2(&stream, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    std::string comment = "inode " + std::to_string(status.st_ino);
+    gz_header header{};
+    header.comment = reinterpret_cast<Bytef*>(comment.data());
+    ::deflateSetHeader(&stream, &header);
+    std::string out(text->size() + 1000, '\0');
+    std::string in = *text;
+    stream.next_in = reinterpret_cast<Bytef*>(in.data());
+    stream.avail_in = static_cast<uInt>(in.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.avail_out = static_cast<uInt>(out.size());
+    ASSERT_EQ(::deflate(&stream, Z_FINISH), Z_STREAM_END);
+    out.resize(out.size() - stream.avail_out);
+    ::deflateEnd(&stream);
+    ASSERT_TRUE(sys::write_file_atomic(to, out));
+    ASSERT_EQ(::unlink(from.c_str()), 0);
+  }
   void make_container(const std::string& id, const std::string& service) const {
     ASSERT_TRUE(sys::make_directories(paths_.container("p", id)));
     ContainerRecord r;
@@ -57,7 +83,9 @@ class LogTest : public testing::Test {
   }
   static std::vector<std::string> drain(LogFollower& follower) {
     std::vector<std::string> texts;
-    EXPECT_TRUE(follower.drain([&](const FollowedLine& f) { texts.push_back(f.container->id + ":" + f.line.text); }));
+    EXPECT_TRUE(follower.drain([&](const FollowedLine& followed) {
+      texts.push_back(followed.container->id + ":" + std::string{followed.line.text});
+    }));
     return texts;
   }
   static bool readable(const LogFollower& follower) {
@@ -71,16 +99,87 @@ class LogTest : public testing::Test {
 using Texts = std::vector<std::string>;
 
 TEST(LogLine, KnowsStreamTagAndText) {
-  const auto full = parse_log_line("2026-01-01T00:00:00.5Z stderr F a b ");
+  std::string scratch;
+  const auto full = parse_log_line("2026-01-01T00:00:00.5Z stderr F a b ", scratch);
   ASSERT_TRUE(full);
   EXPECT_TRUE(full->to_stderr);
   EXPECT_FALSE(full->partial);
   EXPECT_EQ(full->text, "a b ");
-  EXPECT_TRUE(parse_log_line("2026-01-01T00:00:00Z stdout P x")->partial);
-  EXPECT_EQ(parse_log_line("2026-01-01T00:00:00Z stdout F ")->text, "");
+  EXPECT_TRUE(parse_log_line("2026-01-01T00:00:00Z stdout P x", scratch)->partial);
+  EXPECT_EQ(parse_log_line("2026-01-01T00:00:00Z stdout F ", scratch)->text, "");
   for (const char* bad : {"", "x", "2026-01-01T00:00:00Z stdout", "2026-01-01T00:00:00Z stdin F x", "y stdout F x"}) {
-    EXPECT_FALSE(parse_log_line(bad)) << bad;
+    EXPECT_FALSE(parse_log_line(bad, scratch)) << bad;
   }
+}
+
+TEST(LogLine, ReadsTheJsonOfDocker) {
+  std::string scratch;
+  const auto read = [&](const char* line) { return parse_log_line(line, scratch); };
+  const auto full =
+      read(R"({"log":"a \"b\" \u00e9\ud83d\ude42\t\\\n","stream":"stderr","time":"2026-01-01T00:00:00.5Z"})");
+  ASSERT_TRUE(full);
+  EXPECT_EQ(full->text, "a \"b\" \xC3\xA9\xF0\x9F\x99\x82\t\\");
+  EXPECT_EQ(full->timestamp, "2026-01-01T00:00:00.5Z");
+  EXPECT_TRUE(full->to_stderr);
+  EXPECT_FALSE(full->partial);
+  const auto open =
+      read(R"({"log":"x","stream":"stdout","attrs":{"a":"}\""},"time":"2026-01-01T00:00:00.123456789Z"})");
+  ASSERT_TRUE(open);
+  EXPECT_TRUE(open->partial);
+  EXPECT_EQ(open->text, "x");
+  EXPECT_EQ(read(R"({"log":"\n","stream":"stdout","time":"2026-01-01T00:00:00.5Z"})")->text, "");
+  for (const char* bad :
+       {"{", R"({"log":"x)", R"({"log":"x\)", R"({"log":"\q","stream":"stdout","time":"2026-01-01T00:00:00Z"})",
+        R"({"log":"x","stream":"no","time":"2026-01-01T00:00:00Z"})",
+        R"({"log":"x","stream":"stdout","time":"now"})"}) {
+    EXPECT_FALSE(read(bad)) << bad;
+  }
+}
+
+TEST_F(LogTest, ReadsCompressedPartsAndTheirTails) {
+  append(path() + ".2", line("1") + line("2a", 'P') + line("2b"));
+  compress(path() + ".2", path() + ".2.gz");
+  append(path() + ".1", line("3"));
+  append(path(), line("4"));
+  EXPECT_EQ(read(), (Texts{"1", "2a", "2b", "3", "4"}));
+  EXPECT_EQ(read({3, {}, {}}), (Texts{"2a", "2b", "3", "4"}));
+  EXPECT_EQ(read({9, {}, {}}), (Texts{"1", "2a", "2b", "3", "4"}));
+}
+
+TEST_F(LogTest, ADamagedPartIsAnError) {
+  append(path() + ".1.gz", "no gzip");
+  append(path(), line("4"));
+  EXPECT_FALSE(read_log(path(), {}, [](const LogLine&) { return true; }));
+}
+
+TEST_F(LogTest, FindsATimeInALongFile) {
+  std::string text;
+  const Time begin = *parse_time("2026-01-01T00:00:00Z");
+  for (int i = 0; i < 50'000; ++i) {
+    text += line(std::to_string(i), 'F', format_time(begin + std::chrono::milliseconds{i}).c_str());
+  }
+  append(path(), text);
+  for (const int first : {1, 17, 25'000, 49'999}) {
+    const auto lines = read({{}, begin + std::chrono::milliseconds{first}, {}});
+    ASSERT_FALSE(lines.empty());
+    EXPECT_EQ(lines.front(), std::to_string(first));
+    EXPECT_EQ(lines.size(), static_cast<std::size_t>(50'000 - first));
+  }
+}
+
+TEST_F(LogTest, FollowsAFileThatIsCompressedMeanwhile) {
+  make_container("a", "web");
+  const std::string log = paths_.log("p", "a");
+  append(log, line("1"));
+  auto follower = LogFollower::open(paths_, "p", {}, {});
+  ASSERT_TRUE(follower);
+  EXPECT_EQ(drain(*follower), (Texts{"a:1"}));
+  append(log, line("2"));
+  ASSERT_EQ(std::rename(log.c_str(), (log + ".2").c_str()), 0);
+  compress(log + ".2", log + ".2.gz");
+  append(log + ".1", line("3"));
+  append(log, line("4"));
+  EXPECT_EQ(drain(*follower), (Texts{"a:2", "a:3", "a:4"}));
 }
 
 TEST_F(LogTest, ReadsRotatedFilesOldestFirst) {

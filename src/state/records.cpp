@@ -247,6 +247,19 @@ std::map<std::string, model::Dependency> dependencies_from_json(const json& obje
   return dependencies;
 }
 
+json log_to_json(const LogRecord& log) {
+  return {{"driver", log.driver},         {"format", log.format},     {"max_size", log.max_size},
+          {"max_files", log.max_files},   {"compress", log.compress}, {"attributes", log.attributes},
+          {"remote", log.remote},         {"address", log.address},   {"fields", log.fields},
+          {"tag", log.tag},               {"facility", log.facility}, {"buffer", log.buffer}};
+}
+
+void read_log_settings(const json& object, LogRecord& log) {
+  Reader{object}("driver", log.driver)("format", log.format)("max_size", log.max_size)("max_files", log.max_files)(
+      "compress", log.compress)("attributes", log.attributes)("remote", log.remote)("address", log.address)(
+      "fields", log.fields)("tag", log.tag)("facility", log.facility)("buffer", log.buffer);
+}
+
 void read_identity(const json& object, ContainerRecord& r) {
   Reader{object}("id", r.id)("name", r.name)("project", r.project)("service", r.service)("number", r.number)(
       "one_off", r.one_off)("auto_remove", r.auto_remove)("image_ref", r.image_ref)("image_id", r.image_id)(
@@ -267,8 +280,10 @@ void read_life(const json& object, ContainerRecord& r) {
 void read_settings(const json& object, ContainerRecord& r) {
   Reader{object}("cgroup", r.cgroup)("hostname", r.hostname)("network_mode", r.network_mode)("joins", r.joins)(
       "links", r.links)("dns", r.dns)("dns_search", r.dns_search)("shares_with", r.shares_with)("exposed", r.exposed)(
-      "stop_signal", r.stop_signal)("tty", r.tty)("open_stdin", r.open_stdin)("log_max_size", r.log_max_size)(
-      "log_max_files", r.log_max_files)("pre_start", r.pre_start)("lease_slot", r.lease_slot)
+      "stop_signal", r.stop_signal)("tty", r.tty)("open_stdin", r.open_stdin)("pre_start", r.pre_start)(
+      "lease_slot", r.lease_slot)(
+      // As an earlier version wrote them.
+      "log_max_size", r.log.max_size)("log_max_files", r.log.max_files)
       .duration("stop_grace", r.stop_grace);
   const json none = json::array();
   const json empty = json::object();
@@ -289,6 +304,7 @@ void read_settings(const json& object, ContainerRecord& r) {
   Reader{schedule}("cron", r.schedule.cron)("timezone", r.schedule.timezone)("overlap", r.schedule.overlap)(
       "missed", r.schedule.missed);
   r.role = role_from(object.value("role", std::string{}));
+  if (const auto log = object.find("log"); log != object.end()) read_log_settings(*log, r.log);
 }
 
 }  // namespace
@@ -367,8 +383,7 @@ std::string record_to_json(const ContainerRecord& r) {
                        {"stop_grace", r.stop_grace.count()},
                        {"tty", r.tty},
                        {"open_stdin", r.open_stdin},
-                       {"log_max_size", r.log_max_size},
-                       {"log_max_files", r.log_max_files}};
+                       {"log", log_to_json(r.log)}};
   // A probe's output or a command may hold bytes that are not UTF-8: they must not make the record unwritable.
   return object.dump(-1, ' ', false, json::error_handler_t::replace);
 }

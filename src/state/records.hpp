@@ -105,6 +105,23 @@ struct RestartRecord {
   bool operator==(const RestartRecord&) const = default;
 };
 
+/// Where the output goes (container::log_record).
+struct LogRecord {
+  std::string driver;          ///< local, json-file, journald, syslog, none
+  std::string format;          ///< of the file: "" = text, json
+  std::uint64_t max_size = 0;  ///< of one file in bytes, 0 = without limit
+  int max_files = 1;           ///< 0 = no file is kept
+  bool compress = false;
+  std::string attributes;    ///< json: what every line has besides
+  std::string remote;        ///< "", journald, syslog (as syslog(3)), rfc3164, rfc5424, rfc5424micro
+  std::string address;       ///< of that service: "unix:PATH", "unixgram:PATH", "udp:HOST:PORT", "tcp:HOST:PORT"
+  std::string fields;        ///< journald: "NAME=value\n…"
+  std::string tag;           ///< syslog
+  int facility = 3;          ///< syslog
+  std::uint64_t buffer = 0;  ///< mode non-blocking: bytes
+  bool operator==(const LogRecord&) const = default;
+};
+
 /// One entry of `post_start` or `pre_stop`: run inside the container.
 struct HookRecord {
   std::vector<std::string> command;
@@ -183,8 +200,7 @@ struct ContainerRecord {
   Duration stop_grace{std::chrono::seconds{10}};
   bool tty = false;
   bool open_stdin = false;
-  std::uint64_t log_max_size = 0;  ///< bytes, 0 = without limit
-  int log_max_files = 1;
+  LogRecord log;
 
   bool operator==(const ContainerRecord&) const = default;
   /// created, running, paused, restarting, exited, removing: the words of `ps`.

@@ -93,8 +93,7 @@ TEST_F(RecordsTest, GivesBackEveryField) {
   r.dns_search = {"example.test"};
   r.stop_signal = "SIGQUIT";
   r.stop_grace = seconds{3};
-  r.log_max_size = 1000;
-  r.log_max_files = 3;
+  r.log = {"json-file", "json", 1000, 3, true, "a", "syslog", "udp:1.2.3.4:514", "F=1\n", "tag", 4, 9};
   const auto back = record_from_json(record_to_json(r));
   ASSERT_TRUE(back) << back.error().message();
   EXPECT_EQ(record_to_json(*back), record_to_json(r));

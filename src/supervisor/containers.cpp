@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "base/strings.hpp"
@@ -9,6 +10,7 @@
 #include "runtime/cgroup/cgroup.hpp"
 #include "state/log_reader.hpp"
 #include "supervisor/run_lock.hpp"
+#include "sys/host_address.hpp"
 #include "sys/program.hpp"
 
 namespace compose::supervisor {
@@ -49,6 +51,8 @@ struct Containers::Launch {
     compile.resolver = resolver;
     compile.seccomp_cache_dir = paths.seccomp_cache();
     TRY_ASSIGN(request.plan, launch_ns::compile(compile, facts));
+    // The monitor is static and cannot ask for the addresses of names.
+    TRY_ASSIGN(request.remote_log.address, sys::resolve_place(request.remote_log.address).with("logging.options"));
     return monitor::Client::spawn(request);
   }
 };
@@ -116,6 +120,24 @@ void Containers::launch(Container& container) {
       [this, work, id = container.record.id] { launched(id, *work); });
 }
 
+/// From the record's words to the monitor's settings.
+void Containers::set_log(const ContainerRecord& record, monitor::Request& request) const {
+  const state::LogRecord& log = record.log;
+  if (log.max_files > 0) {
+    request.log = {context_.paths.log(record.project, record.id), log.max_size, log.max_files, log.compress,
+                   log.format == "json" ? monitor::LogFormat::json : monitor::LogFormat::text, log.attributes};
+  }
+  using Kind = monitor::RemoteLogSettings::Kind;
+  constexpr std::pair<const char*, Kind> kKinds[] = {{"journald", Kind::journald},
+                                                     {"syslog", Kind::syslog_local},
+                                                     {"rfc3164", Kind::rfc3164},
+                                                     {"rfc5424", Kind::rfc5424},
+                                                     {"rfc5424micro", Kind::rfc5424_micro}};
+  const auto* kind = std::ranges::find(kKinds, log.remote, [](const auto& one) { return one.first; });
+  if (kind == std::end(kKinds)) return;
+  request.remote_log = {kind->second, log.address, log.fields, log.tag, sys::host_name(), log.facility, log.buffer};
+}
+
 Result<std::shared_ptr<Containers::Launch>> Containers::prepare_launch(Container& container) {
   ContainerRecord& record = container.record;
   auto work = std::make_shared<Launch>();
@@ -145,9 +167,7 @@ Result<std::shared_ptr<Containers::Launch>> Containers::prepare_launch(Container
   request.project = record.project;
   request.run_dir = context_.paths.run_container(record.id);
   request.state_dir = context_.paths.container(record.project, record.id);
-  request.log_path = context_.paths.log(record.project, record.id);
-  request.log_max_size = record.log_max_size;
-  request.log_max_files = record.log_max_files;
+  set_log(record, request);
   request.tty = record.tty;
   request.wait_attach = container.wait_attach;
   request.open_stdin = record.open_stdin;

@@ -71,6 +71,7 @@ class Containers {
  private:
   struct Launch;
   void launch(Container& container);
+  void set_log(const state::ContainerRecord& record, runtime::monitor::Request& request) const;
   Result<std::shared_ptr<Launch>> prepare_launch(Container& container);
   void launched(const std::string& id, Launch& launch);
   void fail_start(Container& container, Error error, int exit_code);

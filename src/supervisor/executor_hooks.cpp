@@ -133,7 +133,7 @@ void Executor::end_pre_start(int number, const std::string& id) {
   state::LogQuery everything;
   [[maybe_unused]] const auto read =
       state::read_log(context_.paths.log(record.project, record.id), everything, [&](const state::LogLine& line) {
-        if (work_.on_hook_line) work_.on_hook_line(record.name, op.cause, line.text);
+        if (work_.on_hook_line) work_.on_hook_line(record.name, op.cause, std::string{line.text});
         return true;
       });
   if (record.exit_code != 0 || !record.error.empty()) {

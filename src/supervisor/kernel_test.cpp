@@ -129,7 +129,7 @@ class SupervisorTest : public testing::Test {
   std::string log(const std::string& name) {
     std::string text;
     EXPECT_TRUE(state::read_log(paths_.log(project_.name, container(name).id), {}, [&](const state::LogLine& line) {
-      text += line.text + "\n";
+      text += std::string{line.text} + "\n";
       return true;
     }));
     return text;

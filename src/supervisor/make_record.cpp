@@ -5,6 +5,7 @@
 #include "base/strings.hpp"
 #include "compose/plan/reconcile.hpp"
 #include "container/effective.hpp"
+#include "container/log_options.hpp"
 #include "supervisor/application.hpp"
 #include "supervisor/policy/health.hpp"
 #include "supervisor/policy/restart.hpp"
@@ -15,8 +16,6 @@ using state::ContainerRecord;
 
 namespace {
 
-constexpr std::uint64_t kLogMaxSize = std::uint64_t{20} << 20;
-constexpr int kLogMaxFiles = 5;
 constexpr const char* kVersion = COMPOSE_VERSION;
 
 const char* condition_name(model::Condition condition) {
@@ -130,25 +129,18 @@ Result<void> add_ports(const model::Service& service, ContainerRecord& record) {
   return {};
 }
 
-Result<void> add_log_options(const model::Service& service, ContainerRecord& record) {
-  record.log_max_size = kLogMaxSize;
-  record.log_max_files = kLogMaxFiles;
-  if (!service.logging) return {};
-  if (service.logging->driver == "none") record.log_max_files = 0;
-  const auto& options = service.logging->options;
-  if (const auto size = options.find("max-size"); size != options.end()) {
-    TRY_ASSIGN(const auto bytes, parse_bytes(size->second).with("logging.options.max-size"));
-    record.log_max_size = bytes <= 0 ? 0 : static_cast<std::uint64_t>(bytes);
-    // Docker keeps one file unless max-file says otherwise.
-    record.log_max_files = 1;
+Result<void> add_log_options(const Application& application, const model::Service& service,
+                             const image::ImageConfig& image, ContainerRecord& record) {
+  std::string path;
+  auto log = container::log_record(
+      {service, record.project, record.id, record.name, record.image_ref, record.image_id, record.labels,
+       container::effective_environment(service, image, record.hostname)},
+      path);
+  if (!log) {
+    const auto position = application.project.where("services." + service.name + "." + path);
+    return std::move(log).with("{}", position.to_string()).error();
   }
-  if (const auto files = options.find("max-file"); files != options.end()) {
-    const auto number = parse_unsigned(files->second);
-    if (!number || *number == 0 || *number > 1000) {
-      return make_error(Errc::invalid, "logging.options.max-file: \"{}\" is not a number of files", files->second);
-    }
-    record.log_max_files = static_cast<int>(*number);
-  }
+  record.log = *std::move(log);
   return {};
 }
 
@@ -254,7 +246,7 @@ Result<ContainerRecord> make_record(const Application& application, const Place&
   record.open_stdin = service.stdin_open;
   TRY(add_policies(service, image.config, record));
   add_hooks(application.project, service, record);
-  TRY(add_log_options(service, record));
+  TRY(add_log_options(application, service, image.config, record));
   return record;
 }
 

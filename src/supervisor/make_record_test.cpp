@@ -107,12 +107,11 @@ TEST_F(MakeRecord, RefusesAPortThatCannotBe) {
   }
 }
 
-TEST_F(MakeRecord, BoundsTheLogUnlessTold) {
-  EXPECT_GT(make().log_max_size, 0U);
-  EXPECT_GT(make().log_max_files, 1);
-  service().logging = model::Logging{"json-file", {{"max-size", "10m"}, {"max-file", "3"}}};
-  EXPECT_EQ(make().log_max_size, 10U << 20);
-  EXPECT_EQ(make().log_max_files, 3);
+TEST_F(MakeRecord, NamesThePlaceOfALogOptionThatCannotBe) {
+  service().logging = model::Logging{"json-file", {{"max-sice", "10m"}}};
+  const auto record = make_record(application_, {.service = "web", .id = "i", .name = "n"});
+  ASSERT_FALSE(record);
+  EXPECT_THAT(record.error().message(), ::testing::HasSubstr("did you mean \"max-size\"?"));
 }
 
 TEST_F(MakeRecord, TakesTheImagesHealthcheckAndStopSignal) {

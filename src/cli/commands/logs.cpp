@@ -45,30 +45,36 @@ Result<state::LogQuery> query_of(const Options& options) {
   return query;
 }
 
-struct Collected {
+/// One container's log, one line ahead.
+struct Ahead {
   const state::ContainerRecord* container;
+  state::LogReader reader;
   state::LogLine line;
 };
 
 /// Several containers: their lines in the order of time.
 Result<void> print_all(const Context& context, const std::vector<state::ContainerRecord>& containers,
                        const state::LogQuery& query, LogPrinter& printer) {
-  std::vector<Collected> lines;
+  std::vector<Ahead> logs;
   for (const auto& container : containers) {
     const std::string log = context.paths().log(container.project, container.id);
-    const bool alone = containers.size() == 1;
-    TRY(state::read_log(log, query, [&](const state::LogLine& line) {
-          if (!alone) {
-            lines.push_back({&container, line});
-            return true;
-          }
-          printer.line(container, line);
-          return printer.flush();
-        }).with("reading the log of {}", container.name));
+    TRY_ASSIGN(auto reader, state::LogReader::open(log, query).with("reading the log of {}", container.name));
+    Ahead one{&container, std::move(reader), {}};
+    TRY_ASSIGN(const bool more, one.reader.next(one.line).with("reading the log of {}", container.name));
+    if (more) logs.push_back(std::move(one));
   }
-  std::stable_sort(lines.begin(), lines.end(),
-                   [](const Collected& a, const Collected& b) { return a.line.at < b.line.at; });
-  for (const Collected& one : lines) printer.line(*one.container, one.line);
+  while (!logs.empty()) {
+    // Times are written alike, so that they compare as texts.
+    const auto first = std::ranges::min_element(logs, {}, [](const Ahead& one) { return one.line.timestamp; });
+    do {
+      if (!printer.line(*first->container, first->line)) return {};
+      TRY_ASSIGN(const bool more, first->reader.next(first->line).with("reading the log of {}", first->container->name));
+      if (!more) {
+        logs.erase(first);
+        break;
+      }
+    } while (logs.size() == 1);
+  }
   printer.flush();
   return {};
 }
