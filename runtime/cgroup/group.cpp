@@ -322,6 +322,10 @@ Result<bool> Group::frozen() const {
 Result<void> Group::kill_all() const {
   if (const Place* place = unified()) {
     const int code = write_file(place->directory + "/cgroup.kill", "1");
+    // Whoever a killed monitor was just moving in may be in some of the groups and not in the unified one.
+    std::set<pid_t> left;
+    for (const Place& other : places_) collect_processes(other.directory, left);
+    for (const pid_t pid : left) ::kill(pid, SIGKILL);
     if (code == 0) return {};
     if (code == ENOENT && !sys::exists(place->directory)) return {};
   }

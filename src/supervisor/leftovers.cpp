@@ -1,6 +1,5 @@
 #include "supervisor/leftovers.hpp"
 
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/strings.hpp"
@@ -19,7 +18,9 @@ void sweep(const std::string& directory) {
     const std::string rest = name.substr(mark + 5);
     const auto pid = parse_unsigned(rest.substr(0, rest.find('-')));
     if (!pid || *pid == 0 || *pid > 0x7FFFFFFF) continue;
-    const bool lives = ::kill(static_cast<pid_t>(*pid), 0) == 0 || errno == EPERM;
+    // One that has ended and that nobody has waited for yet has no command line.
+    const auto line = sys::read_file(fmt::format("/proc/{}/cmdline", *pid));
+    const bool lives = line && !line->empty();
     if (!lives || static_cast<pid_t>(*pid) == ::getpid()) ::unlink((directory + "/" + name).c_str());
   }
 }
