@@ -167,7 +167,7 @@ class Session {
       TRY_ASSIGN(const bool more, anything_running());
       return !more;
     }
-    if (apply_) return false;
+    if (apply_ || stop_) return false;  // a restart is under way
     TRY_ASSIGN(const bool more, anything_running());
     if (more) return false;
     if (watch_) {  // the next change may start them again
@@ -424,6 +424,8 @@ Result<int> up_attached(Context& context, const model::Project& project, const S
   state::LogQuery none;  // of what is there already
   none.tail = 0;
   TRY_ASSIGN(auto follower, state::LogFollower::open(context.paths(), project.name, filter, none));
+  // The end of each log is found now: what is written from here on is shown, also what comes before the first output.
+  TRY(follower.drain([](const state::FollowedLine&) {}));
   Session session{context, project, services, attached, watched, options, std::move(signals), std::move(follower)};
   return session.run(request);
 }

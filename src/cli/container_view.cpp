@@ -141,7 +141,12 @@ std::string ports_text(const ContainerRecord& container) {
 }
 
 std::string command_text(const ContainerRecord& container, bool full) {
-  std::string text = join(container.command, " ");
+  // As the Engine says it: arguments with blanks stand between single quotes, the program never.
+  std::string text;
+  for (const std::string& word : container.command) {
+    const bool quoted = !text.empty() && word.find(' ') != std::string::npos;
+    text += fmt::format("{}{}", text.empty() ? "" : " ", quoted ? "'" + word + "'" : word);
+  }
   constexpr std::size_t kWidth = 20;
   if (!full && display_width(text) > kWidth) text = std::string{clip_width(text, kWidth - 1)} + "…";
   return quote(text);

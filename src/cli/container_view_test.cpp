@@ -74,7 +74,7 @@ TEST(ContainerView, JoinsNeighbouringPorts) {
 
 TEST(ContainerView, ShortensTheCommand) {
   EXPECT_EQ(command_text(container(), false), "\"/docker-entrypoint.…\"");
-  EXPECT_EQ(command_text(container(), true), "\"/docker-entrypoint.sh nginx -g daemon off;\"");
+  EXPECT_EQ(command_text(container(), true), "\"/docker-entrypoint.sh nginx -g 'daemon off;'\"");
 }
 
 TEST(ContainerView, NamesWithoutTheProject) {

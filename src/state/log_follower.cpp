@@ -46,11 +46,15 @@ struct LogFollower::Impl {
 
   Result<void> watch_project() {
     // The directory may not be there yet: following then begins with the project's first container.
-    TRY(sys::make_directories(paths.containers(project), 0700));
-    if (::inotify_add_watch(inotify.get(), paths.containers(project).c_str(), kDirectoryEvents) < 0) {
-      return os_error("watching {}", paths.containers(project));
+    // A supervisor that ends after `down` may remove it just now: then it is made again.
+    constexpr int kAttempts = 5;
+    for (int attempt = 1;; ++attempt) {
+      auto made = sys::make_directories(paths.containers(project), 0700);
+      if (!made && (made.error().sys_errno() != ENOENT || attempt == kAttempts)) return made;
+      if (!made) continue;
+      if (::inotify_add_watch(inotify.get(), paths.containers(project).c_str(), kDirectoryEvents) >= 0) return {};
+      if (errno != ENOENT || attempt == kAttempts) return os_error("watching {}", paths.containers(project));
     }
-    return {};
   }
 
   bool follows(const ContainerRecord& record) const {

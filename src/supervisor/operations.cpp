@@ -1,5 +1,6 @@
 #include "supervisor/operations.hpp"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,6 +49,7 @@ void Operations::cancel(const ConnectionPtr& connection) {
 
 void Operations::next() {
   if (current_) return;
+  forget_removed();
   if (queue_.empty()) {
     if (on_idle) on_idle();
     return;
@@ -60,6 +62,17 @@ void Operations::next() {
   } catch (const json::exception& e) {
     refuse(Failure{fmt::format("the request does not fit: {}", e.what()), ""});
   }
+}
+
+/// A container that another command removed has no end to tell any more: whoever waits for it hears that it was killed.
+void Operations::forget_removed() {
+  std::erase_if(foreground_, [this](const Foreground& item) {
+    if (containers_.find(item.id) != nullptr) return false;
+    if (item.connection && item.connection->open()) {
+      item.connection->send({{"event", "result"}, {"ok", true}, {"exit_code", 128 + SIGKILL}, {"error", ""}});
+    }
+    return true;
+  });
 }
 
 void Operations::begin() {

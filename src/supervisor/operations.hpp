@@ -70,6 +70,7 @@ class Operations {
   void roll_back(const Report& report, bool fresh, Failure failure);
   void forget_project();
   void show_running(const plan::Plan& plan, const plan::Observed& observed, const Application& application);
+  void forget_removed();
   bool answer_dry_run(const plan::Plan& plan);
   void refuse(const Failure& failure);
   void refuse(const Error& error);

@@ -1,0 +1,195 @@
+"""Side by side with Docker Compose: the same command lines on the same project.
+
+Where ../shared/peers is up, each line of the table runs with both programs. Exit codes are equal; so is what a line's
+kind says: "same" output up to ids, times and addresses, "json" the same objects, "table" the same columns, "count" the
+same number of lines, "code" the exit code alone.
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import unittest
+
+import compose
+from compose import TOP, Project
+from e2e import TestCase, needs_root, workspace
+
+PEER = os.path.join(TOP, "../shared/peers/peer")
+PEERS = os.environ.get("PEERS", os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "compose-peers"))
+NAME = "cli-peer"  # of the project, in both
+
+FILES = {
+    "compose.yaml": """\
+services:
+  web:
+    image: busybox
+    command: sh -c "echo web is here; exec httpd -f -p 80"
+    stop_signal: KILL
+    ports: ["80"]
+    depends_on: [db]
+    labels: {a.label: of web}
+  db:
+    image: busybox
+    command: sh -c "echo one; echo two; exec sleep 1000"
+    stop_signal: KILL
+    environment: {WORD: "${WORD-default}"}
+    volumes: ["data:/data"]
+  job:
+    image: busybox
+    command: sh -c "echo job output; exit ${CODE-3}"
+    profiles: [jobs]
+volumes: {data: {}}
+networks: {default: {}}
+""",
+    "broken.yaml": "services: {web: {image: busybox, no_such_key: 1}}\n",
+    "chat.yaml": "services: {only: {image: busybox, command: echo said once}}\n",
+}
+
+# Keys that a newer Docker Compose has too, or whose values tell one host from another.
+VOLATILE = {"ID", "CreatedAt", "RunningFor", "Created", "Size", "Status", "Networks", "Labels", "LocalVolumes", "Mounts",
+            "ConfigFiles", "LastTagTime", "Publishers", "Ports", "Repository", "Platform"}
+
+LINES = [
+    # what the files mean
+    ("config --services", "sorted"), ("config --volumes", "same"), ("config --images", "sorted"),
+    ("config --profiles", "same"), ("config -q", "same"), ("config --hash db", "same"), ("config --format json", "code"),
+    ("-f broken.yaml config -q", "code"), ("-f missing.yaml config", "code"), ("config --no-such-flag", "code"),
+    ("no-such-command", "code"), ("--profile jobs config --services", "sorted"), ("config nobody", "code"),
+    # nothing there yet
+    ("ps", "table"), ("ps -q", "same"), ("ps -a --format json", "same"), ("images -q", "same"), ("top", "code"),
+    ("port web 80", "code"), ("exec -T db true", "code"), ("stop", "code"), ("logs", "same"), ("up -d nobody", "code"),
+    # made and started
+    ("create", "code"), ("ps -a --format {{.Service}}:{{.State}}", "sorted"), ("start", "code"), ("up -d", "code"),
+    ("up -d", "code"), ("ps", "table"), ("ps -a", "table"), ("ps --format json", "json"), ("ps --services", "sorted"),
+    ("ps -q", "count"), ("ps --status running --services", "sorted"), ("ps --filter status=exited -q", "same"),
+    ("ps --status nonsense", "code"), ("ps --format {{.Name}}|{{.Image}}|{{.Service}}|{{.State}}", "sorted"),
+    ("ps nobody", "code"), ("images", "table"), ("images --format json", "keys"),
+    ("ls --filter name=^cli-peer$", "table"), ("ls --filter name=^cli-peer$ --format json", "json"), ("ls -q --filter name=cli-peer", "same"),
+    # looking in
+    ("port web 80", "same"), ("port web 81", "code"), ("port nobody 80", "code"),
+    ("exec -T db echo hello", "same"), ("exec -T db sh -c exit\u00a042", "same"), ("exec -T db no-such-program", "code"),
+    ("exec -T db /etc/passwd", "code"), ("exec -T nobody true", "code"), ("exec -T --index 7 db true", "code"),
+    ("exec -T -u 1000 -w /tmp db pwd", "same"), ("exec -T -e X=given db sh -c echo\u00a0$X", "same"),
+    ("exec -T db", "code"), ("logs --no-log-prefix db", "same"), ("logs --no-color db", "same"),
+    ("logs --no-log-prefix -n 1 db", "same"), ("logs nobody", "code"), ("top db", "columns"), ("top nobody", "code"),
+    # run
+    ("run --rm -T db echo from run", "out"), ("run --rm -T db sh -c exit\u00a09", "code"),
+    ("run --rm -T --entrypoint echo db a b", "out"), ("run --rm -T -e X=given db sh -c echo\u00a0$X", "out"),
+    ("run --rm -T nobody", "code"), ("run --rm -T job", "out"), ("run", "code"),
+    # life
+    ("pause db", "code"), ("ps -a --format {{.State}} db", "same"), ("unpause db", "code"), ("stop -t 0 web", "code"),
+    ("ps -a --status exited --services", "same"), ("start web", "code"), ("restart -t 0 web", "code"),
+    ("kill -s KILL web", "code"), ("ps -a --format {{.Service}}:{{.ExitCode}} web", "same"), ("rm -f web", "code"),
+    ("kill nobody", "code"), ("up -d --scale db=2", "code"), ("ps -q", "count"), ("scale db=1", "code"),
+    ("ps --services", "sorted"), ("cp compose.yaml db:/tmp/copied", "code"), ("exec -T db cat /tmp/copied", "same"),
+    ("cp db:/no/such/file .", "code"), ("up -d --force-recreate --no-deps db", "code"), ("up -d --no-recreate --force-recreate", "code"),
+    ("wait nobody", "code"), ("down", "code"), ("ps -aq", "same"), ("down", "code"),
+    # attached
+    ("up --exit-code-from job job", "code"), ("up --abort-on-container-exit job", "code"),
+    ("-f chat.yaml up --no-log-prefix", "code"), ("-f chat.yaml up --no-color", "code"), ("-f chat.yaml down", "code"),
+    ("down -v --remove-orphans", "code"),
+]
+
+
+# Where we differ, and why. What is newer is so in the newest Docker Compose, which is younger than Debian's.
+DEPARTURES = {
+    "config --images": "an image that two services use is named once",
+    "ps --status nonsense": "a state that does not exist is an error, not an empty list",
+    "ps nobody": "a service that does not exist is an error, not an empty list",
+    "logs nobody": "as ps", "top nobody": "as ps", "kill nobody": "as ps",
+    "images": "newer: PLATFORM and CREATED",
+    "top db": "newer: SERVICE and #",
+    "exec -T db no-such-program": "127, as shells and docker run say it, not 126",
+}
+
+
+def words(line):
+    return [word.replace("\u00a0", " ") for word in line.split(" ")]
+
+
+def peer_is_up():
+    if not os.access(PEER, os.X_OK):
+        return "../shared/peers is not here"
+    try:
+        done = subprocess.run([PEER, "docker", "compose", "version"], capture_output=True, timeout=20, check=False)
+    except subprocess.TimeoutExpired:
+        return "the peer does not answer"
+    return "" if done.returncode == 0 else "the peer is not up: " + done.stderr.decode("utf-8", "replace").strip()
+
+
+def plain(text):
+    """Without what differs from run to run."""
+    text = text.replace("\x1b[2K", "")  # Debian's erases lines it never wrote, also in a pipe
+    text = re.sub(r"\b[0-9a-f]{64}\b", "<id>", text)
+    text = re.sub(r"\b(0\.0\.0\.0|\[::\]|127\.0\.0\.1):\d+\b", "<address>", text)
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def objects(text):
+    text = text.strip()
+    if text.startswith("["):
+        return json.loads(text)
+    return [json.loads(line) for line in text.splitlines()]
+
+
+class Seen:
+    """What a line gave, in the form its kind compares."""
+
+    def __init__(self, kind, done):
+        out = plain(done.stdout)
+        # 14 to 18 were kinds of errors; the newest Docker Compose has 1 for all.
+        self.code = 1 if 14 <= done.returncode <= 18 else done.returncode
+        self.value = {
+            "code": lambda: None, "same": lambda: out, "out": lambda: out, "sorted": lambda: sorted(out.split("\n")),
+            "count": lambda: len(out.splitlines()), "table": lambda: out.split("\n")[0].split("  ")[0:1] + re.split(r"\s{2,}", out.split("\n")[0]),
+            "columns": lambda: next((line.split() for line in out.split("\n") if "PID" in line), out),
+            "json": lambda: sorted(json.dumps({key: value for key, value in one.items() if key not in VOLATILE}, sort_keys=True)
+                                   for one in objects(done.stdout)),
+            "keys": lambda: sorted({key for one in objects(done.stdout) for key in one} - VOLATILE),
+        }[kind]() if done.returncode == 0 else None
+
+    def __eq__(self, other):
+        return (self.code, self.value) == (other.code, other.value)
+
+    def __repr__(self):
+        return f"exit code {self.code}: {self.value}"
+
+
+@needs_root
+class SideBySide(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if reason := peer_is_up():
+            raise unittest.SkipTest(reason)
+        cls.project = Project.of_text(workspace(), NAME, FILES["compose.yaml"])
+        cls.shared = os.path.join(PEERS, "work", NAME)
+        for folder in (cls.project.directory, cls.shared):
+            os.makedirs(folder, exist_ok=True)
+            for name, text in FILES.items():
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                    file.write(text)
+        cls.addClassCleanup(lambda: shutil.rmtree(cls.shared, ignore_errors=True))
+        cls.addClassCleanup(lambda: cls.theirs("down -v --remove-orphans -t 0"))
+        cls.addClassCleanup(lambda: cls.ours("down -v --remove-orphans -t 0"))
+
+    @classmethod
+    def ours(cls, line):
+        return compose.run([compose.PROGRAM, "-p", NAME, *words(line)], check=False, cwd=cls.project.directory,
+                           env=cls.project.environment)
+
+    @classmethod
+    def theirs(cls, line):
+        return compose.run([PEER, "docker", "compose", "-p", NAME, *words(line)], check=False,
+                           env={**os.environ, "PEERS": PEERS, "PEER_CWD": "/work/" + NAME})
+
+    def test_the_same_lines(self):
+        self.assertGreaterEqual(len(LINES), 60)
+        for line, kind in LINES:
+            theirs, ours = self.theirs(line), self.ours(line)
+            with self.subTest(line=line):
+                shown = f"\n--- ours\n{ours.stdout}{ours.stderr}\n--- theirs\n{theirs.stdout}{theirs.stderr}"
+                if line in DEPARTURES:
+                    self.assertNotEqual(Seen(kind, ours), Seen(kind, theirs), "no departure any more:" + shown)
+                else:
+                    self.assertEqual(Seen(kind, ours), Seen(kind, theirs), shown)
