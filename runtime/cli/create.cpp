@@ -50,6 +50,10 @@ Result<launch::LaunchPlan> make_plan(const Globals& globals, const Arguments& ar
   TRY_ASSIGN(launch::HostFacts facts, launch::probe_host());
   if (globals.no_cgroups) facts.cgroup_writable = false;
   TRY_ASSIGN(launch::LaunchPlan plan, launch::compile(request, facts).with("{}", config));
+  // The program must know that the sockets are its own (sd_listen_fds(3)): it is process 1 in there.
+  if (const char* listen = std::getenv("LISTEN_FDS"); listen != nullptr) {
+    plan.process.env.insert(plan.process.env.end(), {fmt::format("LISTEN_FDS={}", listen), "LISTEN_PID=1"});
+  }
   struct stat root{};
   if (::stat(plan.root.c_str(), &root) != 0) return os_error("{}: root.path {}", config, plan.root);
   return plan;
@@ -154,6 +158,7 @@ Result<std::string> only_id(const Arguments& arguments) {
 Result<int> create(const Globals& globals, Words words) {
   TRY_ASSIGN(const Arguments arguments, Arguments::parse(words, kOptions, true));
   TRY_ASSIGN(const std::string id, only_id(arguments));
+  TRY(container::check_id(id));
   TRY_ASSIGN(launch::LaunchPlan plan, make_plan(globals, arguments, id));
   if (plan.process.terminal != arguments.has("console-socket")) {
     return make_error(Errc::invalid, "{}",
@@ -206,6 +211,7 @@ Result<int> start(const Globals& globals, Words words) {
 Result<int> run(const Globals& globals, Words words) {
   TRY_ASSIGN(const Arguments arguments, Arguments::parse(words, kOptions, true));
   TRY_ASSIGN(const std::string id, only_id(arguments));
+  TRY(container::check_id(id));
   TRY_ASSIGN(launch::LaunchPlan plan, make_plan(globals, arguments, id));
   const bool detach = arguments.flag("detach");
   if (detach && plan.process.terminal && !arguments.has("console-socket")) {

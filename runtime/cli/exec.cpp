@@ -119,6 +119,9 @@ Result<int> exec(const Globals& globals, Words words) {
   container::ExecOptions options;
   options.die_with_us = !detach;
   options.cgroup = arguments.get("cgroup");
+  if (("/" + options.cgroup + "/").find("/../") != std::string::npos) {
+    return make_error(Errc::invalid, "--cgroup {}: `..` components are not allowed", options.cgroup);
+  }
   options.shared_mounts = plan.shared_mounts;
   options.preserve_fds = static_cast<int>(parse_unsigned(arguments.get("preserve-fds", "0")).value_or(0));
   if (process.rows == 0) own_terminal_size(process.rows, process.columns);

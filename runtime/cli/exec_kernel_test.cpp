@@ -96,6 +96,7 @@ TEST_F(RuntimeProgram, TellsWhyItCannotExec) {
   for (const char* user : {"", ":", "1000:", "-1", "4294967296", "abc:def", " 0"}) {
     EXPECT_NE(exec({"--user", user, id(), "true"}).status, 0) << user;
   }
+  EXPECT_THAT(exec({"--cgroup", "a/../..", id(), "true"}).output, HasSubstr("`..` components are not allowed"));
   EXPECT_EQ(exec({id(), "sh", "-c", "kill -9 $$"}).status, 137);
   EXPECT_EQ(exec({"no-such-container", "true"}).output,
             "compose-runtime: container \"no-such-container\" does not exist\n");

@@ -113,6 +113,10 @@ int main_of(int argc, char** argv) {
   options.debug = globals->flag("debug");
   for (const auto& command : kCommands) {
     if (command.name != rest.front()) continue;
+    if (rest.size() == 2 && (rest[1] == "--help" || rest[1] == "-h")) {
+      std::printf("usage: compose-runtime [OPTION...] %s [OPTION...] [ID]\n\n%s\n", rest.front().c_str(), command.help);
+      return 0;
+    }
     if (command.enters) protect_program(argv);
     const auto status = command.run(options, Words{rest}.subspan(1));
     if (status) return *status;

@@ -78,20 +78,23 @@ class Child {
   UniqueFd label_;
 };
 
-/// Closes what belongs to the parent, early: a process in a shared pid namespace might look at our descriptors.
+/// Closes what belongs to the parent, early: a process in a shared pid
+/// namespace might look at our descriptors.
 Result<void> Child::settle_descriptors() {
   if (!plan_.process.terminal) {
     TRY(place_stdio(options_.stdio.input, options_.stdio.output, options_.stdio.error));
   }
   std::vector<int> keep{sync_};
   keep.insert(keep.end(), setup_.task_files.begin(), setup_.task_files.end());
+  for (const auto& mount : setup_.mapped) keep.push_back(mount.tree.get());
   if (options_.start_listener >= 0) keep.push_back(options_.start_listener);
   close_other_fds(3 + options_.preserve_fds, keep);
   return {};
 }
 
 Result<void> Child::prepare() {
-  // Nothing inside may read our memory or reach our program through /proc before it is replaced (CVE-2016-9962).
+  // Nothing inside may read our memory or reach our program through /proc
+  // before it is replaced (CVE-2016-9962).
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return os_error("make the process undumpable");
   ::umask(0);
   TRY(settle_descriptors());
@@ -124,7 +127,8 @@ Result<void> Child::join_namespaces() {
   }
   if (user_joined) {
     if (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0) return os_error("become root of the user namespace");
-    // The others were left for now, so that the joined user namespace owns them.
+    // The others were left for now, so that the joined user namespace owns
+    // them.
     const std::uint64_t later =
         plan_.create_namespaces & ~std::uint64_t{CLONE_NEWPID | CLONE_NEWCGROUP | CLONE_NEWTIME};
     if (::unshare(static_cast<int>(later)) != 0) return os_error("create namespaces");
@@ -164,8 +168,8 @@ Result<void> Child::set_names() {
   return {};
 }
 
-/// All writes to /proc happen here, through the host's own proc file system, which no image can have touched
-/// (CVE-2025-52881).
+/// All writes to /proc happen here, through the host's own proc file system,
+/// which no image can have touched (CVE-2025-52881).
 Result<void> Child::write_process_files() {
   if (plan_.process.oom_score_adj) {
     TRY(sys::write_kernel_file("/proc/self/oom_score_adj", std::to_string(*plan_.process.oom_score_adj))
@@ -185,8 +189,11 @@ Result<void> Child::write_process_files() {
 Result<void> Child::build_root() {
   if (plan_.shared_mounts) return {};
   TRY_ASSIGN(root_, rootfs::mount_root(plan_));
-  rootfs::StepRunner runner{plan_, root_.get()};
+  rootfs::StepRunner runner{plan_, root_.get(), setup_.mapped};
   for (const auto& step : plan_.steps) TRY(runner.run(step));
+  // Whatever else this process may still reach, a whole tree of the host is not
+  // among it.
+  for (const auto& mount : setup_.mapped) ::close(mount.tree.get());
   if (plan_.process.terminal) TRY(open_console());
   if (auto cwd = rootfs::make_directory_in_root(root_.get(), plan_.process.cwd); !cwd) {
     // A read-only root or a file in the way: entering it will say so.
@@ -260,7 +267,8 @@ Result<void> Child::before_drop() {
     const int starter = retry_eintr([&] { return ::accept4(options_.start_listener, nullptr, nullptr, SOCK_CLOEXEC); });
     if (starter < 0) return os_error("wait for start");
     ::close(options_.start_listener);
-    // From here on errors go to whoever started us; the number stays, so that become() need not know.
+    // From here on errors go to whoever started us; the number stays, so that
+    // become() need not know.
     if (::dup3(starter, sync_, O_CLOEXEC) < 0) return os_error("wait for start");
     ::close(starter);
   }

@@ -235,6 +235,9 @@ Result<LaunchPlan> compile(const CompileRequest& original, const HostFacts& fact
   TRY(compile_root(request, facts, plan));
   TRY(compile_namespaces(spec.linux_, plan));
   TRY(compile_rootfs(request, plan));
+  for (auto& step : plan.steps) {
+    if (facts.rootless && step.type == "overlay") step.data += ",userxattr";
+  }
   TRY(compile_sysctls(spec, plan));
   TRY(compile_hostname(spec, plan));
   TRY(compile_cgroup(request, facts, plan));

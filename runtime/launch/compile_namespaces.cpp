@@ -115,6 +115,9 @@ Result<void> compile_sysctls(const spec::Spec& spec, LaunchPlan& plan) {
                         : needed == CLONE_NEWIPC ? "ipc"
                                                  : "uts");
     }
+    if (dotted == "kernel.hostname" || (dotted == "kernel.domainname" && !spec.domainname.empty() && value != spec.domainname)) {
+      return make_error(Errc::invalid, "linux.sysctl: \"{}\" is what the member {} is for", name, dotted.substr(7));
+    }
     plan.sysctls.emplace_back(path, value);
   }
   return {};

@@ -12,8 +12,9 @@ namespace {
 
 using Kind = RootStep::Kind;
 
-/// Files of /proc that may be replaced: what lxcfs serves, and two that images check. Anything else below /proc could
-/// divert the runtime's own writes there (CVE-2019-16884, CVE-2025-52881).
+/// Files of /proc that may be replaced: what lxcfs serves, and two that images
+/// check. Anything else below /proc could divert the runtime's own writes there
+/// (CVE-2019-16884, CVE-2025-52881).
 bool may_mount_in_proc(std::string_view path) {
   static constexpr std::array<std::string_view, 14> kAllowed = {"/proc/cpuinfo",
                                                                 "/proc/diskstats",
@@ -32,7 +33,7 @@ bool may_mount_in_proc(std::string_view path) {
   return std::ranges::find(kAllowed, path) != kAllowed.end();
 }
 
-Result<RootStep> compile_mount(const spec::Mount& mount, const std::string& where) {
+Result<RootStep> compile_mount(const spec::Mount& mount, const std::string& where, const LaunchPlan& plan) {
   const auto options = rootfs::parse_mount_options(mount.options);
   RootStep step;
   step.where = where;
@@ -50,6 +51,15 @@ Result<RootStep> compile_mount(const spec::Mount& mount, const std::string& wher
   step.copy_up = options.copy_up;
   step.uid_mappings = mount.uid_mappings;
   step.gid_mappings = mount.gid_mappings;
+  step.recursive_id_map = options.recursive_id_map;
+  if (options.id_map && step.uid_mappings.empty() && step.gid_mappings.empty()) {
+    // Without mappings of its own the mount takes the container's.
+    step.uid_mappings = plan.uid_mappings;
+    step.gid_mappings = plan.gid_mappings;
+  }
+  if (step.uid_mappings.empty() != step.gid_mappings.empty() || (options.id_map && step.uid_mappings.empty())) {
+    return make_error(Errc::invalid, "{}: an id-mapped mount needs mappings of uids and gids", where);
+  }
   if (step.target == "/") return make_error(Errc::invalid, "{}: a mount cannot replace the root", where);
   if (step.target.starts_with("/proc/") && !may_mount_in_proc(step.target)) {
     return make_error(Errc::invalid, "{}: \"{}\" cannot be mounted because it is inside /proc", where, step.target);
@@ -94,7 +104,8 @@ RootStep link_step(const char* text, const char* target) {
   return step;
 }
 
-/// config-linux.md, "Default Devices", and the links every Unix has in /dev (runtime-linux.md).
+/// config-linux.md, "Default Devices", and the links every Unix has in /dev
+/// (runtime-linux.md).
 void add_default_devices(LaunchPlan& plan, const spec::Linux& config) {
   struct Node {
     const char* path;
@@ -149,7 +160,8 @@ void add_path_steps(LaunchPlan& plan, const std::vector<std::string>& paths, Kin
   }
 }
 
-/// What a container in the mount namespace of others cannot have: without mounts of its own nothing can be hidden.
+/// What a container in the mount namespace of others cannot have: without
+/// mounts of its own nothing can be hidden.
 Result<void> check_shared_mounts(const CompileRequest& request, const LaunchPlan& plan) {
   const spec::Linux& config = request.spec.linux_;
   const char* member = plan.overlay                         ? "an overlay root"
@@ -186,7 +198,7 @@ Result<void> compile_rootfs(const CompileRequest& request, LaunchPlan& plan) {
   bool dev_is_bound = false;
   bool has_init_bind = false;
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
-    TRY_ASSIGN(RootStep step, compile_mount(spec.mounts[i], fmt::format("mounts[{}]", i)));
+    TRY_ASSIGN(RootStep step, compile_mount(spec.mounts[i], fmt::format("mounts[{}]", i), plan));
     dev_is_bound = dev_is_bound || (step.kind == Kind::bind && step.target == "/dev");
     has_init_bind = has_init_bind || step.target == "/sbin/docker-init";
     plan.steps.push_back(std::move(step));

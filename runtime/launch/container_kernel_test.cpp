@@ -211,6 +211,30 @@ TEST_F(ContainerTest, GivesItsStreamsToItsUser) {
   EXPECT_EQ(log_text("stderr"), "err\n");
 }
 
+TEST_F(ContainerTest, MapsTheIdsOfAMount) {
+  ASSERT_TRUE(sys::make_directories(folder / "source").ok());
+  ASSERT_TRUE(sys::write_file_atomic(folder / "source/file", "text").ok());
+  spec::Mount mount{"/data", "bind", folder / "source", {"bind"}, {}, {}};
+  mount.uid_mappings = {{0, 1000, 10}};
+  mount.gid_mappings = {{0, 2000, 10}};
+  spec.mounts.push_back(mount);
+  EXPECT_EQ(output_of("stat -c %u:%g /data/file; ls /proc/1/fd | wc -w"), "1000:2000\n3\n");
+  struct stat status{};
+  ASSERT_EQ(::stat((folder / "source/file").c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, 0U) << "on the disk nothing has changed";
+}
+
+TEST_F(ContainerTest, MapsTheIdsOfAMountAsThoseOfTheContainer) {
+  ASSERT_TRUE(sys::make_directories(folder / "source").ok());
+  ASSERT_TRUE(sys::write_file_atomic(folder / "source/file", "text").ok());
+  spec.linux_.namespaces.push_back({"user", ""});
+  spec.linux_.uid_mappings = spec.linux_.gid_mappings = {{0, 100000, 65536}};
+  ASSERT_EQ(::chown((folder / "bundle/rootfs").c_str(), 100000, 100000), 0);
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0755), 0);
+  spec.mounts.push_back({"/mapped", "bind", folder / "source", {"bind", "idmap"}, {}, {}});
+  EXPECT_EQ(output_of("stat -c %u /mapped/file; echo more >> /mapped/file; echo $?"), "0\n0\n");
+}
+
 TEST_F(ContainerTest, LeaksNoDescriptors) { EXPECT_EQ(output_of("ls /proc/1/fd | tr '\\n' ' '"), "0 1 2 "); }
 
 TEST_F(ContainerTest, MakesAMissingWorkingDirectory) {

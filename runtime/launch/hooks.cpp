@@ -45,7 +45,8 @@ Result<void> run_hook(const HookPlan& hook, const std::string& state) {
   sys::SpawnOptions options;
   options.program = hook.path;
   options.arguments = hook.args.empty() ? std::vector<std::string>{hook.path} : hook.args;
-  options.environment = hook.env;
+  // Without one of its own a hook has ours, as with runc and crun.
+  if (!hook.env.empty()) options.environment = hook.env;
   options.fds = {{input.get(), 0}, {1, 1}, {2, 2}};
   TRY_ASSIGN(const sys::Child child, sys::spawn(options));
   if (hook.timeout > 0) {

@@ -5,6 +5,7 @@
 #include "runtime/security/capabilities.hpp"
 #include "sys/file.hpp"
 #include "sys/program.hpp"
+#include "sys/user_namespace.hpp"
 
 namespace compose::runtime::launch {
 
@@ -20,7 +21,7 @@ Result<HostFacts> probe_host() {
     facts.apparmor = trim(*enabled) == "Y" && sys::exists("/sys/kernel/security/apparmor");
   }
   facts.selinux = sys::exists("/sys/fs/selinux/enforce");
-  facts.rootless = ::geteuid() != 0;
+  facts.rootless = !sys::in_initial_user_namespace();
   facts.cgroup_writable = !facts.cgroups.hierarchies.empty();
   for (const auto& hierarchy : facts.cgroups.hierarchies) {
     facts.cgroup_writable = facts.cgroup_writable && ::access(hierarchy.mount_point.c_str(), W_OK) == 0;

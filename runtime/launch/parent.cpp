@@ -12,8 +12,8 @@
 #include <array>
 #include <utility>
 
-#include "runtime/launch/child.hpp"
 #include "base/crash_point.hpp"
+#include "runtime/launch/child.hpp"
 #include "runtime/launch/hooks.hpp"
 #include "runtime/launch/launch.hpp"
 #include "runtime/launch/sync.hpp"
@@ -35,7 +35,8 @@ struct Launch::State {
   bool about_to_exec = false;
   bool ports_open = false;
 
-  /// The container has configured its interfaces: its bridges may forward to it at once.
+  /// The container has configured its interfaces: its bridges may forward to it
+  /// at once.
   void open_ports() {
     if (std::exchange(ports_open, true)) return;
     for (const auto& attachment : plan->attachments) (void)net::endpoint::open_port(attachment);
@@ -66,21 +67,16 @@ Result<Cloned> clone_child(std::uint64_t flags, const UniqueFd& group) {
   return Cloned{static_cast<pid_t>(pid), UniqueFd{pidfd}};
 }
 
-std::string map_text(const std::vector<spec::IdMapping>& mappings) {
-  std::string text;
-  for (const auto& map : mappings) text += fmt::format("{} {} {}\n", map.container_id, map.host_id, map.size);
-  return text;
-}
-
 Result<void> write_maps(const LaunchPlan& plan, pid_t pid) {
   if (plan.uid_mappings.empty()) return {};
   if (::geteuid() != 0) {
-    // An ordinary user may map its own gid only after giving up setgroups (user_namespaces(7)).
+    // An ordinary user may map its own gid only after giving up setgroups
+    // (user_namespaces(7)).
     TRY(sys::write_kernel_file(fmt::format("/proc/{}/setgroups", pid), "deny"));
   }
-  TRY(sys::write_kernel_file(fmt::format("/proc/{}/uid_map", pid), map_text(plan.uid_mappings))
+  TRY(sys::write_kernel_file(fmt::format("/proc/{}/uid_map", pid), rootfs::map_text(plan.uid_mappings))
           .with("linux.uidMappings"));
-  return sys::write_kernel_file(fmt::format("/proc/{}/gid_map", pid), map_text(plan.gid_mappings))
+  return sys::write_kernel_file(fmt::format("/proc/{}/gid_map", pid), rootfs::map_text(plan.gid_mappings))
       .with("linux.gidMappings");
 }
 
@@ -93,11 +89,13 @@ std::uint64_t clone_flags(const LaunchPlan& plan) {
   return joins_user ? plan.create_namespaces & CLONE_NEWPID : plan.create_namespaces & ~later;
 }
 
-/// A pid namespace is entered by children only, so the parent sets its own for them.
+/// A pid namespace is entered by children only, so the parent sets its own for
+/// them.
 Result<void> choose_pid_namespace(const LaunchPlan& plan, ChildSetup& setup) {
   for (const auto& entry : plan.join_namespaces) {
     if (entry.flag != CLONE_NEWPID) {
-      // The user namespace comes first: it decides on the rights to join the others.
+      // The user namespace comes first: it decides on the rights to join the
+      // others.
       setup.paths.insert(entry.flag == CLONE_NEWUSER ? setup.paths.begin() : setup.paths.end(), entry);
       continue;
     }
@@ -112,7 +110,8 @@ bool readable(int socket) {
   return ::poll(&poll, 1, 0) != 0;
 }
 
-/// Tells the child to go on. A child that is gone already has left its reason in the socket: receive() finds it.
+/// Tells the child to go on. A child that is gone already has left its reason
+/// in the socket: receive() finds it.
 Result<void> tell_child(int socket, std::string_view text) {
   auto sent = sys::send_message(socket, text);
   if (!sent && sent.error().sys_errno() != EPIPE && sent.error().sys_errno() != ECONNRESET) return sent;
@@ -147,6 +146,7 @@ Result<Launch> Launch::begin(const LaunchPlan& plan, const Options& options) {
     }
     TRY_ASSIGN(auto pair, sys::seqpacket_pair());
     ChildSetup setup;
+    TRY_ASSIGN(setup.mapped, rootfs::make_mapped_mounts(plan));
     TRY(choose_pid_namespace(plan, setup));
     setup.sync = pair.second.get();
     for (const auto& file : task_files) setup.task_files.push_back(file.get());
@@ -161,7 +161,8 @@ Result<Launch> Launch::begin(const LaunchPlan& plan, const Options& options) {
     return tell_child(s.sync.get(), sync::kGo + std::to_string(s.pid));
   };
   if (auto done = start(); !done) {
-    // What the child has to say about its own end is the better reason; receive() reads it.
+    // What the child has to say about its own end is the better reason;
+    // receive() reads it.
     if (launch.state_->sync.valid() && readable(launch.state_->sync.get())) return launch;
     launch.abandon();
     return std::move(done).error();
@@ -205,7 +206,8 @@ Result<std::optional<Notice>> Launch::receive(bool wait) {
         s.open_ports();
         continue;
       case sync::kHooks: {
-        // The deprecated prestart hooks saw a created container in the version that defined them, and crun's still do.
+        // The deprecated prestart hooks saw a created container in the version
+        // that defined them, and crun's still do.
         TRY(run_hooks(s.plan->prestart, state_json(*s.plan, "created", s.pid), "prestart"));
         TRY(run_hooks(s.plan->create_runtime, state_json(*s.plan, "creating", s.pid), "createRuntime"));
         TRY(tell_child(s.sync.get(), std::string(1, sync::kContinue)));

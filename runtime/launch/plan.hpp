@@ -79,6 +79,7 @@ struct RootStep {
   std::uint32_t mode = 0, uid = 0, gid = 0;
   std::uint32_t major = 0, minor = 0;
   std::vector<spec::IdMapping> uid_mappings, gid_mappings;  ///< an id-mapped mount
+  bool recursive_id_map = false;                            ///< of the whole tree ("ridmap")
 };
 
 struct ResourceLimit {

@@ -114,6 +114,7 @@ std::string encode_numbers(char letter, std::uint64_t first, std::uint64_t secon
 }
 
 std::optional<Numbers> decode_numbers(std::string_view message) {
+  if (message.empty()) return std::nullopt;
   Numbers numbers;
   codec::Decoder decoder{message.substr(1)};
   decoder("first", numbers.first);

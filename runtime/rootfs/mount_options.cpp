@@ -86,6 +86,7 @@ void parse_word(const std::string& word, MountOptions& result) {
     result.copy_up = true;
   } else if (word == "idmap" || word == "ridmap") {
     result.id_map = true;
+    result.recursive_id_map = word == "ridmap";
   } else if (const auto* recursive = find(kAttributes, stripped)) {
     merge(result.recursive_attr_set, result.recursive_attr_clear, *recursive);
   } else if (!word.empty()) {

@@ -14,7 +14,7 @@ struct MountOptions {
   std::uint64_t superblock_flags = 0;  ///< MS_SYNCHRONOUS, MS_DIRSYNC, MS_MANDLOCK, MS_LAZYTIME
   std::uint64_t propagation = 0;       ///< MS_* with MS_REC
   bool bind = false, recursive = false, remount = false, copy_up = false;
-  bool id_map = false;
+  bool id_map = false, recursive_id_map = false;
   std::string data;  ///< what is left for the file system, comma separated
 };
 

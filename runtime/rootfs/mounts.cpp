@@ -57,7 +57,8 @@ Result<void> apply_attributes(int mount, const RootStep& step) {
   return {};
 }
 
-/// mount(2) for what the new interface cannot carry: values of more than 255 bytes, and helpers' odd options.
+/// mount(2) for what the new interface cannot carry: values of more than 255
+/// bytes, and helpers' odd options.
 Result<void> mount_classic(const RootStep& step, int target) {
   unsigned long flags = step.superblock_flags;
   if (step.attr_set & MOUNT_ATTR_RDONLY) flags |= MS_RDONLY;
@@ -112,7 +113,8 @@ Result<void> StepRunner::run(const RootStep& step) {
 }
 
 Result<UniqueFd> StepRunner::target_directory(const RootStep& step) {
-  // An image whose /proc or /sys is a link would have the kernel's files mounted where it likes (CVE-2019-19921).
+  // An image whose /proc or /sys is a link would have the kernel's files
+  // mounted where it likes (CVE-2019-19921).
   const bool kernel_files = step.type == "proc" || step.type == "sysfs";
   TRY_ASSIGN(UniqueFd target, make_directory_in_root(root_, step.target, kernel_files));
   if (!step.target.starts_with("/proc/") && step.type != "proc" && is_on(target.get(), PROC_SUPER_MAGIC)) {
@@ -145,7 +147,8 @@ Result<void> StepRunner::filesystem(const RootStep& step) {
   const std::uint64_t late = step.copy_up ? step.attr_set & MOUNT_ATTR_RDONLY : 0;
   TRY_ASSIGN(const UniqueFd mount, system.mount(step.attr_set & ~late));
   if (step.type == "tmpfs" && step.data.find("mode=") == std::string::npos) {
-    // Without a mode of its own a tmpfs takes the one of the directory it covers, as under Docker.
+    // Without a mode of its own a tmpfs takes the one of the directory it
+    // covers, as under Docker.
     struct stat covered{};
     if (::fstat(target.get(), &covered) == 0 && ::fchmodat(mount.get(), ".", covered.st_mode & 07777, 0) != 0) {
       return os_error("set the mode");
@@ -157,9 +160,18 @@ Result<void> StepRunner::filesystem(const RootStep& step) {
   return attach_mount(mount.get(), target.get());
 }
 
+Result<UniqueFd> StepRunner::bind_source(const RootStep& step) const {
+  for (const auto& mount : mapped_) {
+    if (mount.step != &step) continue;
+    UniqueFd copy{::fcntl(mount.tree.get(), F_DUPFD_CLOEXEC, 3)};
+    if (!copy.valid()) return os_error("bind source {}", step.source);
+    return copy;
+  }
+  return clone_mount(AT_FDCWD, step.source, step.recursive, step.no_follow).with("bind source");
+}
+
 Result<void> StepRunner::bind(const RootStep& step) {
-  TRY_ASSIGN(const UniqueFd tree,
-             clone_mount(AT_FDCWD, step.source, step.recursive, step.no_follow).with("bind source"));
+  TRY_ASSIGN(const UniqueFd tree, bind_source(step));
   struct stat source{};
   if (::fstat(tree.get(), &source) != 0) return os_error("bind source {}", step.source);
   if (step.target == "/proc" && !is_on(tree.get(), PROC_SUPER_MAGIC)) {
@@ -187,6 +199,8 @@ Result<void> StepRunner::device(const RootStep& step) {
   if (::mknodat(entry.parent.get(), entry.name.c_str(), type | 0600, number) != 0) {
     if (errno == EPERM) {  // in a user namespace: the host's own node instead
       TRY_ASSIGN(const UniqueFd tree, clone_mount(AT_FDCWD, step.target, false));
+      TRY(set_mount_attributes(tree.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0,
+                               /*recursive=*/false));
       TRY_ASSIGN(const UniqueFd target, make_file_in_root(root_, step.target));
       return attach_mount(tree.get(), target.get());
     }
@@ -198,7 +212,8 @@ Result<void> StepRunner::device(const RootStep& step) {
   if ((status.st_mode & S_IFMT) != type || (type != S_IFIFO && status.st_rdev != number)) {
     return make_error(Errc::exists, "something else is there already");
   }
-  // By the descriptor's own magic link, which leads nowhere else (fchmod(2) does not take O_PATH).
+  // By the descriptor's own magic link, which leads nowhere else (fchmod(2)
+  // does not take O_PATH).
   const std::string self = fmt::format("/proc/self/fd/{}", node.get());
   if (::chmod(self.c_str(), step.mode) != 0) return os_error("set the mode");
   if (::fchownat(node.get(), "", step.uid, step.gid, AT_EMPTY_PATH) != 0) return os_error("set the owner");
@@ -221,7 +236,8 @@ Result<void> StepRunner::mask(const RootStep& step) {
   if (::fstat(target->get(), &status) != 0) return os_error("stat");
   if (S_ISDIR(status.st_mode)) return mask_directory(target->get());
   if (!null_.valid()) {
-    // The host's node, and truly the null device: the container cannot have put something else there (CVE-2025-31133).
+    // The host's node, and truly the null device: the container cannot have put
+    // something else there (CVE-2025-31133).
     null_.reset(::open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
     struct stat null{};
     if (!null_.valid() || ::fstat(null_.get(), &null) != 0) return os_error("open the host's /dev/null");
@@ -233,8 +249,9 @@ Result<void> StepRunner::mask(const RootStep& step) {
   return attach_mount(copy.get(), target->get());
 }
 
-/// One empty tmpfs serves all: kernels before 6.15 copy only mounts that are attached, so the first is made and
-/// attached, and the others are copies of it.
+/// One empty tmpfs serves all: kernels before 6.15 copy only mounts that are
+/// attached, so the first is made and attached, and the others are copies of
+/// it.
 Result<void> StepRunner::mask_directory(int target) {
   if (empty_.valid()) {
     TRY_ASSIGN(const UniqueFd copy, clone_mount(empty_.get(), "", false));

@@ -10,6 +10,7 @@
 #include "runtime/rootfs/mount_calls.hpp"
 #include "runtime/rootfs/mounts.hpp"
 #include "sys/file.hpp"
+#include "sys/user_namespace.hpp"
 
 namespace compose::runtime::rootfs {
 namespace {
@@ -26,7 +27,9 @@ std::string fd_path(const UniqueFd& fd) { return fmt::format("/proc/self/fd/{}",
 /// no character of a path needs escaping, and the container's /proc/mounts does not show the host's folders.
 Result<void> mount_overlay(const launch::Overlay& overlay, const std::string& target) {
   std::vector<UniqueFd> fds;
-  std::string options = "redirect_dir=off,metacopy=off,index=off,lowerdir=";
+  // A user namespace may not say what it cannot have anyway.
+  std::string options =
+      !sys::in_initial_user_namespace() ? "userxattr,lowerdir=" : "redirect_dir=off,metacopy=off,index=off,lowerdir=";
   for (std::size_t i = 0; i < overlay.lower.size(); ++i) {
     TRY_ASSIGN(UniqueFd fd, open_path(overlay.lower[i], "layer"));
     if (i != 0) options += ':';

@@ -1,0 +1,9 @@
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/fuzz/fuzz.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  compose::runtime::fuzz::config({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
