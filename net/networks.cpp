@@ -15,6 +15,7 @@
 #include "net/networks_impl.hpp"
 #include "net/ports/claims.hpp"
 #include "net/ports/conntrack.hpp"
+#include "net/ports/host_forward.hpp"
 #include "sys/file.hpp"
 
 namespace compose::net {
@@ -263,7 +264,8 @@ Result<std::vector<Publication>> Networks::publish(std::vector<Publication> publ
     }
     publication.host_port_end = 0;
     TRY_ASSIGN(const firewall::Port final_port, firewall::read_port(publication));
-    append(plan.added, firewall::port_entries(final_port));
+    append(plan.added, firewall::port_entries(ports::inside(final_port)));
+    TRY(ports::open_on_host(final_port));
     if (!repeated) {
       claims.push_back(publication);
       plan.opened.push_back(final_port);
@@ -369,13 +371,13 @@ Result<void> Networks::unpublish(std::span<const std::string> container_ids) {
     if (!gone.contains(claim.container_id)) continue;
     TRY_ASSIGN(const firewall::Port port, firewall::read_port(claim));
     closed.push_back(port);
-    append(removed, firewall::port_entries(port));
+    append(removed, firewall::port_entries(ports::inside(port)));
   }
   std::erase_if(claims, [&](const Publication& claim) { return gone.contains(claim.container_id); });
   std::set<std::string> needed, seen;
   for (const Publication& claim : claims) {
     TRY_ASSIGN(const firewall::Port port, firewall::read_port(claim));
-    for (const Entry& entry : firewall::port_entries(port)) needed.insert(firewall::to_text(entry));
+    for (const Entry& entry : firewall::port_entries(ports::inside(port))) needed.insert(firewall::to_text(entry));
   }
   std::erase_if(removed, [&](const Entry& entry) {
     const std::string text = firewall::to_text(entry);
@@ -389,6 +391,7 @@ Result<void> Networks::unpublish(std::span<const std::string> container_ids) {
     TRY(impl_->files.save_ports(claims));
   }
   for (const std::string& container : gone) impl_->holds.erase(container);
+  for (const firewall::Port& port : closed) TRY(ports::close_on_host(port));
   return {};
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "net/host_settings.hpp"
+#include "net/ports/host_forward.hpp"
 
 namespace compose::net {
 
@@ -63,7 +64,7 @@ Result<std::vector<Entry>> Networks::Impl::all_entries() const {
   TRY_ASSIGN(const std::vector<Publication> claims, files.load_ports());
   for (const Publication& claim : claims) {
     TRY_ASSIGN(const firewall::Port port, firewall::read_port(claim));
-    append(entries, firewall::port_entries(port));
+    append(entries, firewall::port_entries(ports::inside(port)));
   }
   return entries;
 }

@@ -10,6 +10,7 @@
 
 #include "base/strings.hpp"
 #include "image/store.hpp"
+#include "sys/user_namespace.hpp"
 
 namespace compose::cli {
 namespace {
@@ -54,7 +55,8 @@ Result<std::string> mount_layers(const Context& context, const state::ContainerR
     numbered.push_back(fmt::format("/proc/self/fd/{}", folder.get()));
     folders.push_back(std::move(folder));
   }
-  std::string options = "lowerdir=" + join(numbered, ":");
+  std::string options = sys::in_initial_user_namespace() ? "lowerdir=" : "userxattr,lowerdir=";
+  options += join(numbered, ":");
   if (writable) options += fmt::format(",upperdir={0}/upper,workdir={0}/work", own);
   if (numbered.size() == 1 && !writable) {
     if (::mount(numbered[0].c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0)

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "base/strings.hpp"
+#include "cli/rootless.hpp"
 
 namespace compose::cli {
 
@@ -50,8 +51,9 @@ Result<void> apply_environment(GlobalOptions& options) {
   fallback(options.progress, "COMPOSE_PROGRESS", "auto");
   if (options.no_ansi) options.ansi = "never";
   fallback(options.ansi, "COMPOSE_ANSI", "auto");
-  fallback(options.root, "COMPOSE_ROOT", "/var/lib/compose");
-  fallback(options.run_root, "COMPOSE_RUN_ROOT", "/run/compose");
+  const bool own = rootless::needed();
+  fallback(options.root, "COMPOSE_ROOT", own ? rootless::default_root().c_str() : "/var/lib/compose");
+  fallback(options.run_root, "COMPOSE_RUN_ROOT", own ? rootless::default_run_root().c_str() : "/run/compose");
   if (options.project_directory.empty()) options.project_directory = options.workdir;
   if (!options.compatibility) options.compatibility = environment_bool("COMPOSE_COMPATIBILITY");
   if (!options.parallel) {

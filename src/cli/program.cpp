@@ -10,6 +10,7 @@
 #include "cli/commands.hpp"
 #include "cli/context.hpp"
 #include "cli/help.hpp"
+#include "cli/rootless.hpp"
 #include "cli/version.hpp"
 #include "sys/file.hpp"
 
@@ -71,6 +72,21 @@ std::string count_message(const std::string& program, const Command& command) {
   return fmt::format("\"{}\" requires {} to {} arguments", name, command.min_args, command.max_args);
 }
 
+int perform(const Command& command, GlobalOptions options, const Strings& arguments, const std::string& program) {
+  Context context{std::move(options), program};
+  const auto result = command.run(context, arguments);
+  if (result) return *result;
+  const std::string message = result.error().message();
+  if (!message.empty()) context.progress().failure(message);
+  return result.error().code() == Errc::cancelled ? 128 + SIGINT : context.failure_code();
+}
+
+/// Commands that need no engine, and so no right either.
+bool only_reads_files(std::string_view name) {
+  constexpr std::string_view kNames[] = {"config", "convert", "graph", "version", "completion", "__complete", "doctor"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
 int run_command(const Entry& entry, const Strings& words, GlobalOptions options, const std::string& program) {
   const Command command = entry.make();
   const std::vector<Flag> flags = with_globals(command, options);
@@ -91,14 +107,14 @@ int run_command(const Entry& entry, const Strings& words, GlobalOptions options,
   for (const Flag* flag : parsed.given)
     if (!flag->deprecated.empty()) complain(fmt::format("warning: --{}: {}\n", flag->name, flag->deprecated));
 
-  Context context{std::move(options), program};
-  const auto result = command.run(context, parsed.arguments);
-  if (result) return *result;
-  std::string message = result.error().message();
-  if (result.error().code() == Errc::permission && ::geteuid() != 0)
-    message += fmt::format(" (containers need root: use sudo; \"{} doctor\" says more)", program);
-  if (!message.empty()) context.progress().failure(message);
-  return result.error().code() == Errc::cancelled ? 128 + SIGINT : context.failure_code();
+  if (!rootless::needed() || only_reads_files(entry.name))
+    return perform(command, std::move(options), parsed.arguments, program);
+  const std::string run_root = options.run_root;
+  const auto code =
+      rootless::run(run_root, [&] { return perform(command, std::move(options), parsed.arguments, program); });
+  if (code) return *code;
+  complain(fmt::format("{}\n", code.error().message()));
+  return kFailure;
 }
 
 int run_arguments(const Strings& arguments, const std::string& program) {

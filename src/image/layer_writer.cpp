@@ -10,6 +10,7 @@
 
 #include "base/strings.hpp"
 #include "sys/file.hpp"
+#include "sys/user_namespace.hpp"
 
 namespace compose::image {
 
@@ -218,7 +219,8 @@ Result<bool> LayerWriter::State::make_room(const std::string& name, bool for_dir
 }
 
 Result<void> LayerWriter::State::hide(const std::string& path) {
-  const char* name = privileged ? "trusted.overlay.opaque" : "user.overlay.opaque";
+  static const bool initial = sys::in_initial_user_namespace();
+  const char* name = privileged && initial ? "trusted.overlay.opaque" : "user.overlay.opaque";
   if (::lsetxattr(host(path).c_str(), name, "y", 1, 0) != 0) return os_error("mark directory \"{}\" opaque", path);
   hiding.insert(path);
   return {};

@@ -3,6 +3,7 @@
 
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
+#include "cli/rootless.hpp"
 
 namespace compose::cli {
 
@@ -16,9 +17,21 @@ Command doctor_command() {
   command.run = [format](Context& context, const Strings&) -> Result<int> {
     if (*format != "text" && *format != "json")
       return make_error(Errc::invalid, "unknown --format \"{}\" (text, json)", *format);
-    const auto checks = container::doctor::examine(context.paths());
-    TRY(print(*format == "json" ? container::doctor::to_json(checks) + "\n" : container::doctor::to_text(checks)));
-    return container::doctor::healthy(checks) ? 0 : 1;
+    std::vector<container::doctor::Check> checks;
+    if (rootless::needed()) checks = rootless::examine();
+    const auto finish = [&]() -> Result<int> {
+      TRY(print(*format == "json" ? container::doctor::to_json(checks) + "\n" : container::doctor::to_text(checks)));
+      return container::doctor::healthy(checks) ? 0 : 1;
+    };
+    if (!container::doctor::healthy(checks)) return finish();
+    const auto examine = [&]() -> Result<int> {
+      const auto more = container::doctor::examine(context.paths());
+      checks.insert(checks.end(), more.begin(), more.end());
+      return finish();
+    };
+    if (!rootless::needed()) return examine();
+    // An ordinary user's containers see what their own namespaces offer.
+    return rootless::run(context.paths().run_root(), [&] { return examine().value_or(1); });
   };
   return command;
 }

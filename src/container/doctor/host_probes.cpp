@@ -17,6 +17,7 @@
 #include "runtime/cgroup/cgroup.hpp"
 #include "sys/file.hpp"
 #include "sys/program.hpp"
+#include "sys/user_namespace.hpp"
 
 namespace compose::container::doctor {
 namespace {
@@ -70,6 +71,10 @@ Check check_cgroup_rights(const cgroup::Layout& layout) {
   }
   if (closed.empty())
     return ok("cgroup rights", fmt::format("{} hierarchies can be written", layout.hierarchies.size()));
+  if (!sys::in_initial_user_namespace()) {
+    return warning("cgroup rights", "an ordinary user cannot write " + join(closed, ", "),
+                   "containers run, but limits of memory, cpu and processes are not applied");
+  }
   return missing("cgroup rights", "cannot write " + join(closed, ", "),
                  "run it as root; in a container, mount /sys/fs/cgroup read-write");
 }
