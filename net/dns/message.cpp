@@ -21,7 +21,12 @@ void append_label(std::string& name, ByteSpan label) {
 }
 
 /// Whether a name that read_name() took ends in a pointer: there is nothing before a question it could point at.
-bool has_pointer(ByteSpan name) { return name.back() != 0; }
+/// Its last byte does not tell: a pointer's may be 0, too.
+bool has_pointer(ByteSpan name) {
+  std::size_t at = 0;
+  while (at < name.size() && name[at] <= kLongestLabel && name[at] != 0) at += name[at] + 1U;
+  return at >= name.size() || name[at] != 0;
+}
 
 /// Skips the records of a section; sets the EDNS fields from an OPT record among them.
 bool read_edns(ByteSpan message, std::size_t offset, std::size_t records, Query& query) {
@@ -116,6 +121,17 @@ std::optional<std::vector<RecordPlace>> find_records(ByteSpan message) {
     }
   }
   return places;
+}
+
+Bytes truncated(ByteSpan reply) {
+  Bytes cut(reply.begin(), reply.end());
+  std::size_t offset = kHeaderSize;
+  if (reply.size() < kHeaderSize || read_u16(reply, 4) != 1) return cut;
+  if (!read_name(reply, offset) || reply.size() - offset < 4) return cut;
+  cut.resize(offset + 4);
+  cut[2] |= 2;
+  std::fill(cut.begin() + 6, cut.begin() + kHeaderSize, std::uint8_t{0});
+  return cut;
 }
 
 ReplyWriter::ReplyWriter(ByteSpan message, const Query& query, Rcode rcode, bool authoritative)

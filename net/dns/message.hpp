@@ -85,6 +85,9 @@ struct RecordPlace {
 /// All records behind the question; nothing when the message is torn. At most 4096 records.
 std::optional<std::vector<RecordPlace>> find_records(ByteSpan message);
 
+/// The reply cut behind its question, with TC set: the asker comes again over TCP. Torn ones come back as they are.
+Bytes truncated(ByteSpan reply);
+
 /// A reply under construction: header and question are copied from the query.
 class ReplyWriter {
  public:

@@ -43,6 +43,14 @@ TEST(DnsMessage, PointerLoopsEnd) {
   EXPECT_EQ(parse_query(bytes).state, State::format_error);
 }
 
+TEST(DnsMessage, AQuestionsNameIsNotElsewhere) {
+  // A pointer into the header whose last byte is 0, as the end of a name is: found by the fuzzer.
+  Bytes bytes = query("a", kTypeA);
+  bytes[14] = 0xc0;
+  bytes.insert(bytes.begin() + 15, 0);
+  EXPECT_EQ(parse_query(bytes).state, ParsedQuery::State::format_error);
+}
+
 TEST(DnsMessage, DotsInsideALabelAreNotSeparators) {
   Bytes bytes = query("", kTypeA);
   bytes.resize(kHeaderSize);

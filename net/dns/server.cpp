@@ -25,6 +25,8 @@ struct Server::Impl {
   std::map<std::string, Container> containers;
   std::shared_ptr<UdpBatch> batch = make_udp_batch();
   std::uint32_t rotation = 0;
+  std::function<void()> refresh;
+  std::chrono::steady_clock::time_point refreshed{};
 
   Impl(async::EventLoop& on, Options options)
       : loop{on},
@@ -34,6 +36,7 @@ struct Server::Impl {
 
   std::optional<Bytes> handle(const ZoneView& view, ByteSpan query, Transport transport, Later later) {
     ++counters.queries;
+    if (refresh) look_around();
     Decision decision = Responder::decide(query, view, transport, rotation++);
     switch (decision.kind) {
       case Decision::Kind::drop:
@@ -45,6 +48,14 @@ struct Server::Impl {
         break;
     }
     return forward(view, query, transport, std::move(later));
+  }
+
+  void look_around() {
+    constexpr auto kInterval = std::chrono::milliseconds{100};
+    const auto now = std::chrono::steady_clock::now();
+    if (now - refreshed < kInterval) return;
+    refreshed = now;
+    refresh();
   }
 
   std::optional<Bytes> forward(const ZoneView& view, ByteSpan query, Transport transport, Later later) {
@@ -62,13 +73,15 @@ struct Server::Impl {
     ++counters.forwarded;
     forwarder.ask(
         query, parsed, transport, targets,
-        [this, key, bytes = Bytes(query.begin(), query.end()), later = std::move(later)](std::optional<Bytes> reply) {
+        [this, key, bytes = Bytes(query.begin(), query.end()), later = std::move(later),
+         limit = transport == Transport::tcp ? kLargestMessage : parsed.udp_size](std::optional<Bytes> reply) {
           if (!reply) {
             ++counters.failed;
             return later(Responder::failure(bytes, kServerFailure));
           }
           cache.put(key, *reply, std::chrono::steady_clock::now());
-          later(std::move(*reply));
+          // An upstream may send more than was asked for.
+          later(reply->size() > limit ? truncated(*reply) : std::move(*reply));
         });
     return std::nullopt;
   }
@@ -105,6 +118,8 @@ void Server::set_upstreams(std::vector<std::string> upstreams) {
   impl_->upstreams = std::move(upstreams);
   impl_->cache.clear();
 }
+
+void Server::before_query(std::function<void()> refresh) { impl_->refresh = std::move(refresh); }
 
 const Server::Counters& Server::counters() const { return impl_->counters; }
 

@@ -1,6 +1,7 @@
 #pragma once
 // The resolver of a project's containers: answers from views, forwards the rest. Runs on the event loop; forwarding
 // happens in the network namespace of this process, so that a resolver on the host's loopback works too.
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,6 +35,10 @@ class Server {
   void stop(const std::string& container_id);
   /// After a change of the host's resolv.conf.
   void set_upstreams(std::vector<std::string> upstreams);
+
+  /// Called before a query is answered, at most every 100 ms: whoever knows names from elsewhere brings the zones up to
+  /// date.
+  void before_query(std::function<void()> refresh);
 
   struct Counters {
     std::uint64_t queries = 0, answered = 0, forwarded = 0, cache_hits = 0, failed = 0, rejected_replies = 0;
