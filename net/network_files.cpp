@@ -233,7 +233,7 @@ Result<std::vector<Spread>> NetworkFiles::load_spreads() const {
     for (const json& one : value.at("spreads"))
       spreads.push_back({one.at("owner"), one.at("network"), one.at("bridge"), one.at("address4"), one.at("address6"),
                          one.at("targets4").get<std::vector<std::string>>(),
-                         one.at("targets6").get<std::vector<std::string>>()});
+                         one.at("targets6").get<std::vector<std::string>>(), one.at("hold").get<bool>()});
     return spreads;
   });
 }
@@ -248,7 +248,8 @@ Result<void> NetworkFiles::save_spreads(const std::vector<Spread>& spreads) cons
                     {"address4", one.address4},
                     {"address6", one.address6},
                     {"targets4", one.targets4},
-                    {"targets6", one.targets6}});
+                    {"targets6", one.targets6},
+                    {"hold", one.hold}});
   const json file{{"schema", kSchema}, {"boot_id", sys::boot_id()}, {"spreads", list}};
   return sys::write_file_atomic(spreads_path(), file.dump() + "\n", kPrivate);
 }

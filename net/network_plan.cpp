@@ -122,7 +122,8 @@ Result<Network> plan_network(const NetworkSpec& spec, const std::string& state_r
   TRY_ASSIGN(const std::vector<ipam::SubnetPlan> plans, plan_subnets(spec, others, host));
   for (const ipam::SubnetPlan& plan : plans)
     network.subnets.push_back({plan.subnet.to_string(), plan.gateway ? plan.gateway->to_string() : std::string{}});
-  if (const std::string firewall = option(spec, "compose.firewall"); !firewall.empty() && firewall != "obey" && firewall != "open")
+  if (const std::string firewall = option(spec, "compose.firewall");
+      !firewall.empty() && firewall != "obey" && firewall != "open")
     return make_error(Errc::invalid, "compose.firewall: \"{}\" is neither \"obey\" nor \"open\"", firewall);
   if (const std::string mtu = option(spec, "com.docker.network.driver.mtu"); !mtu.empty()) {
     const auto number = parse_unsigned(mtu);

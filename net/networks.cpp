@@ -264,6 +264,8 @@ Result<std::vector<Publication>> Networks::publish(std::vector<Publication> publ
     }
     publication.host_port_end = 0;
     TRY_ASSIGN(const firewall::Port final_port, firewall::read_port(publication));
+    if (auto& kept = plan.holds[publication.container_id]; !kept.empty() && kept.back().port == final_port.host_port)
+      kept.back().published = final_port;
     append(plan.added, firewall::port_entries(ports::inside(final_port)));
     TRY(ports::open_on_host(final_port));
     if (!repeated) {
@@ -282,9 +284,17 @@ Result<std::vector<Publication>> Networks::publish(std::vector<Publication> publ
 Result<void> Networks::check_ports(std::span<const Publication> publications) {
   TRY_ASSIGN(const sys::FileLock lock, impl_->files.lock());
   TRY_ASSIGN(std::vector<Publication> claims, impl_->files.load_ports());
-  std::vector<ports::Hold> held;  // all at once, so that two that want the same port are found out
+  std::vector<ports::Hold> held;  // all at once, so that ranges are shared out
+  std::vector<std::pair<firewall::Port, std::string>> fixed;
   for (Publication publication : publications) {
     TRY_ASSIGN(const firewall::Port port, firewall::read_port(publication));
+    if (port.host_port != 0 && publication.host_port_end <= publication.host_port) {
+      for (const auto& [other, label] : fixed)
+        if (ports::collide(port, other))
+          return make_error(Errc::busy, "port {} is wanted by {} and by {}", ports::to_text(port), label,
+                            publication.label);
+      fixed.emplace_back(port, publication.label);
+    }
     const auto ours = [&](const Publication& claim) {
       const auto other = firewall::read_port(claim);
       return claim.project == publication.project && other.ok() && ports::collide(port, *other);

@@ -18,6 +18,7 @@
 
 #include "base/error.hpp"
 #include "net/endpoint/endpoint.hpp"
+#include "net/ports/local_proxy.hpp"
 
 namespace compose::net {
 
@@ -95,11 +96,12 @@ struct Publication {
 
 /// A service's virtual address on one network, and the containers behind it (`endpoint_mode: vip`).
 struct Spread {
-  std::string owner;    ///< of the address' lease: "project/service/vip"
-  std::string network;  ///< its name
-  std::string bridge;   ///< filled in by spread()
+  std::string owner;                            ///< of the address' lease: "project/service/vip"
+  std::string network;                          ///< its name
+  std::string bridge;                           ///< filled in by spread()
   std::string address4, address6;               ///< of the lease; empty: none of this family
   std::vector<std::string> targets4, targets6;  ///< containers' addresses; empty: connections are refused
+  bool hold = false;  ///< without targets: packets are dropped instead, so that clients try again
   bool operator==(const Spread&) const = default;
 };
 
@@ -151,6 +153,10 @@ class Networks {
   /// then nothing has changed.
   Result<std::vector<Publication>> move_ports(const std::string& from, std::vector<Publication> publications);
   Result<std::vector<Publication>> publications();
+
+  /// TCP ports of a container that publish() of this object opened and that IPv6 clients reach through this process
+  /// alone (see net/ports/local_proxy.hpp): duplicates of the held sockets.
+  std::vector<ports::LocalProxy::Port> local_ports(const std::string& container_id) const;
 
   /// Leads connections to the virtual address to these containers from now on; those that exist go on. The address
   /// becomes one of the bridge's. Errors: not_found (network), unsupported (not a bridge).

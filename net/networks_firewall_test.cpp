@@ -1,8 +1,8 @@
 // The host's own firewall, on the real kernel.
 #include <sys/prctl.h>
 
-#include "net/firewall/ruleset_monitor.hpp"
 #include "net/firewall/ruleset.hpp"
+#include "net/firewall/ruleset_monitor.hpp"
 #include "net/testing/networks_fixture.hpp"
 
 namespace compose::net {

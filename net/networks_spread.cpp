@@ -1,4 +1,8 @@
 // Virtual addresses, and putting right what others did to our rules.
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <set>
 
@@ -80,6 +84,23 @@ Result<void> Networks::unspread(const std::string& owner) {
   return impl_->files.save_spreads(spreads);
 }
 
+std::vector<ports::LocalProxy::Port> Networks::local_ports(const std::string& container_id) const {
+  std::vector<ports::LocalProxy::Port> list;
+  const auto holds = impl_->holds.find(container_id);
+  if (holds == impl_->holds.end()) return list;
+  for (const ports::Hold& hold : holds->second) {
+    const auto target = hold.published.target6 ? hold.published.target6 : hold.published.target4;
+    if (hold.published.protocol != IPPROTO_TCP || !target) continue;
+    for (const UniqueFd& socket : hold.sockets) {
+      int family = 0;
+      socklen_t size = sizeof family;
+      if (::getsockopt(socket.get(), SOL_SOCKET, SO_DOMAIN, &family, &size) != 0 || family != AF_INET6) continue;
+      list.push_back({UniqueFd{::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0)}, *target, hold.published.target_port});
+    }
+  }
+  return list;
+}
+
 Result<bool> Networks::repair() {
   TRY_ASSIGN(const sys::FileLock lock, impl_->files.lock());
   TRY_ASSIGN(const std::vector<Network> networks, impl_->load_all());
@@ -91,8 +112,8 @@ Result<bool> Networks::repair() {
   for (const Network& network : networks) {
     if (!is_bridge(network)) continue;
     TRY(enable_forwarding(impl_->files, has_ipv6(network)));
-    TRY_ASSIGN(const bool added, impl_->rules.pass_foreign_chains(network.bridge, has_ipv6(network),
-                                                                  firewall::is_open(network)));
+    TRY_ASSIGN(const bool added,
+               impl_->rules.pass_foreign_chains(network.bridge, has_ipv6(network), firewall::is_open(network)));
     changed = changed || added;
   }
   return changed;

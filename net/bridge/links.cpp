@@ -114,7 +114,8 @@ Result<std::vector<Route>> list_routes() {
 namespace {
 
 void add_address(netlink::Batch& batch, const std::string& interface, std::uint32_t index, const Prefix& prefix) {
-  batch.message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, fmt::format("add {} to \"{}\"", prefix.to_string(), interface));
+  batch.message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE,
+                fmt::format("add {} to \"{}\"", prefix.to_string(), interface));
   ifaddrmsg head{};
   head.ifa_family = prefix.address.is_v4() ? AF_INET : AF_INET6;
   head.ifa_prefixlen = static_cast<std::uint8_t>(prefix.length);

@@ -40,6 +40,8 @@ std::vector<nft::Set> sets() {
       {"vip6", {Type::ifname, Type::ipv6_addr, Type::mark}, {Type::ipv6_addr}},
       {"vips4", {Type::ipv4_addr}, {}},
       {"vips6", {Type::ipv6_addr}, {}},
+      {"held4", {Type::ipv4_addr}, {}},  // virtual addresses whose only replica is just being replaced
+      {"held6", {Type::ipv6_addr}, {}},
       // As self4, for replicas that ask their own service.
       {"vself4", {Type::ipv4_addr, Type::ipv4_addr}, {}},
       {"vself6", {Type::ipv6_addr, Type::ipv6_addr}, {}},
@@ -93,10 +95,13 @@ std::vector<nft::Chain> forward_chains() {
 
 /// What was sent to a virtual address and not to a replica of it.
 nft::Chain input_chain() {
-  return {"input",
-          nft::Hook{"filter", NF_INET_LOCAL_IN, kFilter},
-          {Rule{}.destination_in(nft::Family::ip, "vips4").refuse(),
-           Rule{}.destination_in(nft::Family::ip6, "vips6").refuse()}};
+  return {
+      "input",
+      nft::Hook{"filter", NF_INET_LOCAL_IN, kFilter},
+      {// TCP asks again after a second: by then the next container is there, and nobody has seen an error.
+       Rule{}.destination_in(nft::Family::ip, "held4").drop(), Rule{}.destination_in(nft::Family::ip6, "held6").drop(),
+       Rule{}.destination_in(nft::Family::ip, "vips4").refuse(),
+       Rule{}.destination_in(nft::Family::ip6, "vips6").refuse()}};
 }
 
 nft::Chain postrouting_chain() {
@@ -187,6 +192,8 @@ Result<std::vector<Entry>> spread_entries(const Spread& spread) {
       targets.push_back(parsed);
     }
     add_spread(entries, spread.bridge, address, targets);
+    if (spread.hold)
+      entries.push_back({v4 ? "held4" : "held6", {nft::Key{}.bytes(address_bytes(address)), std::nullopt}});
   }
   return entries;
 }

@@ -13,7 +13,7 @@
 //  - where the host's own input chain drops by policy, published ports are closed to the outside (not to the host and
 //    not to containers) unless the network's option "compose.firewall" says "open";
 //  - a service's virtual address leads to one of its replicas, at random for each connection, from its own network
-//    alone; without a replica it refuses.
+//    alone; without a replica it refuses, or, for a moment, lets clients try again.
 #include <string>
 #include <vector>
 
@@ -27,7 +27,7 @@ namespace compose::net::firewall {
 std::string table_name(const std::string& state_root);
 
 /// Names a chain that says which layout of rules the table has: another one is replaced as a whole.
-inline constexpr const char* kLayoutChain = "layout-2";
+inline constexpr const char* kLayoutChain = "layout-3";
 
 nft::Table base_table(const std::string& name);
 

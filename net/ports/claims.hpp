@@ -23,6 +23,7 @@ std::string to_text(const firewall::Port& port);
 struct Hold {
   std::uint16_t port = 0;
   std::vector<UniqueFd> sockets;
+  firewall::Port published = {};  ///< filled in by whoever keeps it
 };
 
 /// Binds the port on the addresses it is published at; port 0 takes one the kernel finds free.

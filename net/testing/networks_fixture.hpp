@@ -200,7 +200,7 @@ class NetworksTest : public ::testing::Test {
 
 /// A firewall of the host's own with one base chain.
 inline void add_firewall(nft::Family family, const std::string& table, const std::string& chain, std::uint32_t hook,
-                  std::vector<nft::Chain> more = {}, std::vector<nft::Rule> rules = {}) {
+                         std::vector<nft::Chain> more = {}, std::vector<nft::Rule> rules = {}) {
   nft::Table made;
   made.family = family;
   made.name = table;
