@@ -174,8 +174,8 @@ int Addresses::unpublishable(const ContainerRecord& record) {
 }
 
 void Addresses::unpublish(ContainerRecord& record) {
-  const bool published = std::ranges::any_of(record.ports, [](const PortRecord& p) { return p.host_port != 0; });
-  if (!published) return;
+  // Whatever the record says: a crash may have come between opening the ports and writing it.
+  if (record.ports.empty()) return;
   for (PortRecord& port : record.ports) port.host_port = 0;
   to_unpublish_.push_back(record.id);
 }
