@@ -330,7 +330,7 @@ Result<std::vector<Publication>> Networks::move_ports(const std::string& from, s
   std::vector<Entry> removed, added;
   for (const Publication& claim : old) {
     TRY_ASSIGN(const firewall::Port port, firewall::read_port(claim));
-    append(removed, firewall::port_entries(port));
+    append(removed, firewall::port_entries(ports::inside(port)));
   }
   std::vector<ports::Hold> new_holds;
   std::set<std::uint16_t> kept;
@@ -348,14 +348,14 @@ Result<std::vector<Publication>> Networks::move_ports(const std::string& from, s
     }
     publication.host_port_end = 0;
     TRY_ASSIGN(const firewall::Port port, firewall::read_port(publication));
-    append(added, firewall::port_entries(port));
+    append(added, firewall::port_entries(ports::inside(port)));
     claims.push_back(publication);
   }
   std::set<std::string> needed, seen;
   for (const Publication& claim : claims) {
     if (!publications.empty() && claim.container_id == publications.front().container_id) continue;
     TRY_ASSIGN(const firewall::Port port, firewall::read_port(claim));
-    for (const Entry& entry : firewall::port_entries(port)) needed.insert(firewall::to_text(entry));
+    for (const Entry& entry : firewall::port_entries(ports::inside(port))) needed.insert(firewall::to_text(entry));
   }
   std::erase_if(removed, [&](const Entry& entry) {
     const std::string text = firewall::to_text(entry);
