@@ -1,5 +1,6 @@
 #pragma once
 // Trees as JSON and YAML text.
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -7,10 +8,14 @@
 
 namespace compose::yaml {
 
+/// What to write behind a key or an item as a YAML comment, from the value's place; "" for none.
+using Comment = std::function<std::string(const Place&)>;
+
 struct WriteOptions {
   bool sorted = true;          ///< keys in byte order, at every level
   bool pretty = true;          ///< JSON: two blanks of indentation; false: one line without blanks
   bool double_dollar = false;  ///< "$" becomes "$$" in strings and keys, so that the output loads again unchanged
+  const Comment* comment = nullptr;
 };
 
 std::string to_json(const Value& value, const WriteOptions& options = {});

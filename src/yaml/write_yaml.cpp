@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "yaml/scalar.hpp"
 #include "yaml/write.hpp"
@@ -116,6 +117,7 @@ class Writer {
     } else if (copy.ends_with("\n\n")) {
       out_ += '+';
     }
+    out_ += std::exchange(comment_, {});
     std::size_t begin = 0;
     while (begin < copy.size()) {
       const std::size_t end = std::min(copy.find('\n', begin), copy.size());
@@ -175,17 +177,31 @@ class Writer {
   }
 
   void member(const Value& value, std::size_t level) {
+    note(value);
     if (value.is_mapping() && !value.entries().empty()) {
-      out_ += '\n';
+      end_line();
       mapping(value.entries(), level + 1, true);
     } else if (value.is_sequence() && !value.items().empty()) {
-      out_ += '\n';
+      end_line();
       sequence(value.items(), level + 1, true);
     } else {
       out_ += ' ';
       scalar(value, level + 1);
-      out_ += '\n';
+      end_line();
     }
+  }
+
+  // The comment of `value`, for the end of its line; a block text puts it behind its header.
+  void note(const Value& value) {
+    comment_.clear();
+    if (options_.comment == nullptr) return;
+    comment_ = (*options_.comment)(value.place);
+    if (!comment_.empty()) comment_.insert(0, "  # ");
+  }
+
+  void end_line() {
+    out_ += std::exchange(comment_, {});
+    out_ += '\n';
   }
 
   void sequence(const Sequence& items, std::size_t level, bool) {
@@ -201,14 +217,16 @@ class Writer {
         out_ += '\n';
         sequence(item.items(), level + 1, true);
       } else {
+        note(item);
         scalar(item, level + 1);
-        out_ += '\n';
+        end_line();
       }
     }
   }
 
   std::string& out_;
   const WriteOptions& options_;
+  std::string comment_;      // for the end of the line being written
   bool first_line_ = false;  // the next mapping entry follows "- " on the same line
 };
 
