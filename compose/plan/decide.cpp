@@ -95,8 +95,11 @@ class Decider {
       state.exists = found != observed_.networks.end();
       if (state.network->external) {
         if (!state.exists) {
-          return make_error(Errc::not_found, "{}network \"{}\" is declared as external, but it does not exist",
-                            place("networks." + key), state.network->name);
+          return make_error(
+              Errc::not_found,
+              "{1}network \"{0}\" is declared as external, but it does not exist: make it with \"compose network "
+              "create {0}\"",
+              state.network->name, place("networks." + key));
         }
         continue;
       }

@@ -348,7 +348,8 @@ TEST(Reconcile, ExternalNetworksAndVolumesMustExist) {
   world.project.networks["default"].external = true;
   world.project.positions.set("networks.default", {"compose.yaml", 9, 3});
   EXPECT_EQ(world.text(),
-            "error: compose.yaml:9:3: network \"shop_default\" is declared as external, but it does not exist");
+            "error: compose.yaml:9:3: network \"shop_default\" is declared as external, but it does not "
+            "exist: make it with \"compose network create shop_default\"");
   world = shop();
   world.project.volumes["data"].external = true;
   EXPECT_EQ(world.text(), "error: volume \"shop_data\" is declared as external, but it does not exist");

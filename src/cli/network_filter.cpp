@@ -100,13 +100,13 @@ Result<std::vector<net::Pool>> pools_from(const Strings& subnets, const Strings&
   }
   for (const std::string& range : ranges) {
     TRY_ASSIGN(const auto prefix, net::Prefix::parse(range).with("--ip-range {}", range));
-    TRY_ASSIGN(net::Pool* pool, pool_for(pools, prefix.address, "--ip-range " + range));
+    TRY_ASSIGN(net::Pool * pool, pool_for(pools, prefix.address, "--ip-range " + range));
     if (!pool->ip_range.empty()) return make_error(Errc::invalid, "{} has two ranges", pool->subnet);
     pool->ip_range = range;
   }
   for (const std::string& gateway : gateways) {
     TRY_ASSIGN(const auto address, net::IpAddress::parse(gateway).with("--gateway {}", gateway));
-    TRY_ASSIGN(net::Pool* pool, pool_for(pools, address, "--gateway " + gateway));
+    TRY_ASSIGN(net::Pool * pool, pool_for(pools, address, "--gateway " + gateway));
     if (!pool->gateway.empty()) return make_error(Errc::invalid, "{} has two gateways", pool->subnet);
     pool->gateway = gateway;
   }
@@ -114,7 +114,7 @@ Result<std::vector<net::Pool>> pools_from(const Strings& subnets, const Strings&
     const auto equals = entry.find('=');
     if (equals == std::string::npos) return make_error(Errc::invalid, "--aux-address {}: NAME=IP is wanted", entry);
     TRY_ASSIGN(const auto address, net::IpAddress::parse(entry.substr(equals + 1)).with("--aux-address {}", entry));
-    TRY_ASSIGN(net::Pool* pool, pool_for(pools, address, "--aux-address " + entry));
+    TRY_ASSIGN(net::Pool * pool, pool_for(pools, address, "--aux-address " + entry));
     pool->aux_addresses[entry.substr(0, equals)] = entry.substr(equals + 1);
   }
   return pools;

@@ -68,6 +68,9 @@ json networks_to_json(const std::vector<NetworkRecord>& networks) {
                     {"wanted_ipv6", n.wanted_ipv6},
                     {"wanted_mac", n.wanted_mac},
                     {"default_route", n.default_route},
+                    {"interface", n.interface},
+                    {"link_local", n.link_local},
+                    {"sysctls", n.sysctls},
                     {"ipv4", n.ipv4},
                     {"ipv6", n.ipv6},
                     {"mac", n.mac}});
@@ -80,8 +83,9 @@ std::vector<NetworkRecord> networks_from_json(const json& list) {
   for (const json& item : list) {
     NetworkRecord& n = networks.emplace_back();
     Reader{item}("key", n.key)("name", n.name)("aliases", n.aliases)("wanted_ipv4", n.wanted_ipv4)(
-        "wanted_ipv6", n.wanted_ipv6)("wanted_mac", n.wanted_mac)("default_route", n.default_route)("ipv4", n.ipv4)(
-        "ipv6", n.ipv6)("mac", n.mac);
+        "wanted_ipv6", n.wanted_ipv6)("wanted_mac", n.wanted_mac)("default_route", n.default_route)(
+        "interface", n.interface)("link_local", n.link_local)("sysctls", n.sysctls)("ipv4", n.ipv4)("ipv6", n.ipv6)(
+        "mac", n.mac);
   }
   return networks;
 }
@@ -281,7 +285,7 @@ void read_settings(const json& object, ContainerRecord& r) {
   Reader{object}("cgroup", r.cgroup)("hostname", r.hostname)("network_mode", r.network_mode)("joins", r.joins)(
       "links", r.links)("dns", r.dns)("dns_search", r.dns_search)("shares_with", r.shares_with)("exposed", r.exposed)(
       "stop_signal", r.stop_signal)("tty", r.tty)("open_stdin", r.open_stdin)("pre_start", r.pre_start)(
-      "lease_slot", r.lease_slot)(
+      "lease_slot", r.lease_slot)("virtual_address", r.virtual_address)(
       // As an earlier version wrote them.
       "log_max_size", r.log.max_size)("log_max_files", r.log.max_files)
       .duration("stop_grace", r.stop_grace);
@@ -383,6 +387,7 @@ std::string record_to_json(const ContainerRecord& r) {
                        {"stop_grace", r.stop_grace.count()},
                        {"tty", r.tty},
                        {"open_stdin", r.open_stdin},
+                       {"virtual_address", r.virtual_address},
                        {"log", log_to_json(r.log)}};
   // A probe's output or a command may hold bytes that are not UTF-8: they must not make the record unwritable.
   return object.dump(-1, ' ', false, json::error_handler_t::replace);

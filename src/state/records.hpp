@@ -42,9 +42,12 @@ struct NetworkRecord {
   std::string wanted_ipv4;           ///< "" = any
   std::string wanted_ipv6;
   std::string wanted_mac;
-  bool default_route = false;  ///< the container's way out leads through this one
-  std::string ipv4;            ///< CIDR, "" = none
-  std::string ipv6;            ///< CIDR, "" = none
+  bool default_route = false;                  ///< the container's way out leads through this one
+  std::string interface;                       ///< its name inside, "" = eth0, eth1…
+  std::vector<std::string> link_local;         ///< further addresses there, CIDR
+  std::map<std::string, std::string> sysctls;  ///< "ipv4.conf.IFNAME.log_martians" -> value
+  std::string ipv4;                            ///< CIDR, "" = none
+  std::string ipv6;                            ///< CIDR, "" = none
   std::string mac;
   bool operator==(const NetworkRecord&) const = default;
 };
@@ -175,6 +178,7 @@ struct ContainerRecord {
   std::string cgroup;  ///< its path below every controller's mount
   std::string hostname;
   std::string network_mode;
+  bool virtual_address = false;  ///< endpoint_mode vip: the service's name leads to one address for all replicas
   /// Namespaces of other containers it joins: "network", "ipc", "pid" -> "service:NAME" or "container:NAME".
   std::map<std::string, std::string> joins;
   std::vector<NetworkRecord> networks;

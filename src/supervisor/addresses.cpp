@@ -31,7 +31,7 @@ const NetworkRecord* published_network(const ContainerRecord& record) {
 }  // namespace
 
 Addresses::Addresses(const Context& context)
-    : context_{context}, networks_{context.paths.root(), context.paths.run_root()} {}
+    : context_{context}, networks_{context.paths.root(), context.paths.run_root()}, proxy_{context.loop} {}
 
 Result<void> Addresses::ensure(const net::NetworkSpec& spec) {
   TRY_ASSIGN(auto network, networks_.ensure(spec));
@@ -85,6 +85,8 @@ Result<void> Addresses::release(const ContainerRecord& record) {
 
 Result<void> Addresses::release_project() {
   leased_.clear();
+  virtual_.clear();
+  TRY(networks_.unspread(context_.project));
   return networks_.release(context_.project);
 }
 
@@ -125,6 +127,7 @@ Result<void> Addresses::publish(std::span<ContainerRecord* const> records) {
   TRY(flush());
   TRY_ASSIGN(const auto chosen, networks_.publish(std::move(all)));
   for (std::size_t i = 0; i < chosen.size() && i < places.size(); ++i) places[i]->host_port = chosen[i].host_port;
+  for (const ContainerRecord* record : records) proxy(*record);
   return {};
 }
 
@@ -135,7 +138,12 @@ Result<void> Addresses::hand_over(ContainerRecord& from, ContainerRecord& to) {
   TRY_ASSIGN(const auto moved, networks_.move_ports(from.id, publications(to)));
   for (std::size_t i = 0; i < moved.size(); ++i) to.ports[i].host_port = moved[i].host_port;
   for (PortRecord& port : from.ports) port.host_port = 0;
+  proxy_.stop(from.id);
   return {};
+}
+
+void Addresses::proxy(const ContainerRecord& record) {
+  if (auto ports = networks_.local_ports(record.id); !ports.empty()) proxy_.serve(record.id, std::move(ports));
 }
 
 Result<void> Addresses::publish_again(std::span<const ContainerRecord* const> records) {
@@ -147,6 +155,7 @@ Result<void> Addresses::publish_again(std::span<const ContainerRecord* const> re
   std::erase_if(all, [](const net::Publication& p) { return p.host_port == 0; });
   if (all.empty()) return {};
   TRY(networks_.publish(std::move(all)));
+  for (const ContainerRecord* record : records) proxy(*record);
   return {};
 }
 
@@ -165,6 +174,43 @@ void Addresses::recall(ContainerRecord& record) {
   }
 }
 
+Result<void> Addresses::check(std::span<const ContainerRecord* const> records, std::size_t& index) {
+  std::vector<net::Publication> all;
+  for (index = 0; index < records.size(); ++index) {
+    const ContainerRecord& record = *records[index];
+    if (std::ranges::all_of(record.ports, [](const PortRecord& p) { return p.host_port != 0; })) continue;
+    std::ranges::move(publications(record), std::back_inserter(all));
+  }
+  if (all.empty()) return {};
+  auto free = networks_.check_ports(all);
+  if (free) return free;
+  // Whose port it is, is worth looking for only now.
+  for (index = 0; index + 1 < records.size(); ++index)
+    if (unpublishable(*records[index]) >= 0) break;
+  return free;
+}
+
+Result<net::Lease> Addresses::virtual_address(const std::string& name, const std::string& service) {
+  if (const auto known = virtual_.find({name, service}); known != virtual_.end()) return known->second;
+  const std::string owner = fmt::format("{}/{}/vip", context_.project, service);
+  TRY_ASSIGN(auto leased, networks_.lease({name, owner, {}, {}, {}, {}}));
+  return virtual_.insert_or_assign({name, service}, std::move(leased)).first->second;
+}
+
+Result<void> Addresses::spread(const std::string& name, const std::string& service,
+                               const std::map<std::string, Backend>& backends, bool hold) {
+  TRY_ASSIGN(const net::Lease address, virtual_address(name, service));
+  net::Spread wanted{address.owner, name, {}, address.ipv4(), address.ipv6(), {}, {}, false};
+  const bool any_ready = std::ranges::any_of(backends, [](const auto& item) { return item.second.ready; });
+  wanted.hold = hold && !any_ready;
+  for (const auto& [id, backend] : backends) {
+    if (wanted.hold || (any_ready && !backend.ready)) continue;
+    if (!backend.ipv4.empty()) wanted.targets4.push_back(without_prefix(backend.ipv4));
+    if (!backend.ipv6.empty()) wanted.targets6.push_back(without_prefix(backend.ipv6));
+  }
+  return networks_.spread(std::move(wanted));
+}
+
 int Addresses::unpublishable(const ContainerRecord& record) {
   const auto list = publications(record);
   for (std::size_t i = 0; i < list.size(); ++i) {
@@ -177,6 +223,7 @@ void Addresses::unpublish(ContainerRecord& record) {
   // Whatever the record says: a crash may have come between opening the ports and writing it.
   if (record.ports.empty()) return;
   for (PortRecord& port : record.ports) port.host_port = 0;
+  proxy_.stop(record.id);
   to_unpublish_.push_back(record.id);
 }
 
@@ -193,6 +240,9 @@ Result<std::vector<net::endpoint::Attachment>> Addresses::attachments(const Cont
     const net::Lease lease{place.name, owner(record), record.id, place.ipv4, place.ipv6, place.mac};
     TRY_ASSIGN(auto attachment,
                networks_.attachment(*net, lease, record.id, static_cast<unsigned>(list.size()), place.default_route));
+    if (!place.interface.empty()) attachment.interface = place.interface;
+    attachment.addresses.insert(attachment.addresses.end(), place.link_local.begin(), place.link_local.end());
+    attachment.sysctls.assign(place.sysctls.begin(), place.sysctls.end());
     list.push_back(std::move(attachment));
   }
   return list;

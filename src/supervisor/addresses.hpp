@@ -41,6 +41,8 @@ class Addresses {
   /// Notes in the record what the host's files say is published for the container: the last supervisor may have died
   /// between opening its ports and writing its record.
   void recall(state::ContainerRecord& record);
+  /// Errors: busy, when a port that one of these wants is taken, naming who has it; `index` then says whose it is.
+  Result<void> check(std::span<const state::ContainerRecord* const> records, std::size_t& index);
   /// Which of a container's ports cannot be published: an index into record.ports, or -1.
   int unpublishable(const state::ContainerRecord& record);
   /// Takes the ports back, at the next flush.
@@ -55,15 +57,34 @@ class Addresses {
   bool internal(const std::string& network);
   std::vector<net::Prefix> subnets(const std::string& network);
 
+  net::Networks& networks() { return networks_; }
+
+  /// One container behind a service's virtual address.
+  struct Backend {
+    std::string ipv4, ipv6;
+    bool ready = false;
+  };
+  /// The address that all replicas of `service` share on the network, leased at the first call.
+  Result<net::Lease> virtual_address(const std::string& network, const std::string& service);
+  /// Who is behind it from now on: those that are ready; when none is, nobody, with `hold` (clients try again), or all.
+  Result<void> spread(const std::string& network, const std::string& service,
+                      const std::map<std::string, Backend>& backends, bool hold);
+
+  /// Puts back what somebody else took from the host's rules. Tells whether there was something.
+  Result<bool> repair() { return networks_.repair(); }
+
   /// Removes ports and interfaces of containers that are not among `live`.
   Result<void> sweep(std::span<const std::string> live);
 
  private:
   Result<const net::Network*> network(const std::string& name);
   std::vector<net::Publication> publications(const state::ContainerRecord& record);
+  void proxy(const state::ContainerRecord& record);
 
   const Context& context_;
   net::Networks networks_;
+  net::ports::LocalProxy proxy_;
+  std::map<std::pair<std::string, std::string>, net::Lease> virtual_;  // network, service
   std::map<std::string, net::Network> known_;
   std::set<std::pair<std::string, std::string>> leased_;  // container id, network
   std::vector<std::string> to_unpublish_;

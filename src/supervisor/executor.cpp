@@ -57,8 +57,38 @@ void Executor::run(OnEnd on_end) {
   if (auto made = make_records(); !made) {
     stopping_ = true;
     report_.failure = Failure{made.error().message(), records_position_};
+  } else if (auto failure = check_ports()) {
+    stopping_ = true;
+    report_.failure = std::move(failure);
   }
   advance();
+}
+
+/// A port that somebody else has is an error before anything is stopped or started.
+std::optional<Failure> Executor::check_ports() {
+  std::vector<const state::ContainerRecord*> records;
+  std::vector<const Op*> starts;
+  for (const Op& op : work_.plan.ops) {
+    if (op.kind != OpKind::start_container) continue;
+    const state::ContainerRecord* record = nullptr;
+    for (std::size_t i = 0; i < steps_.size(); ++i)
+      if (steps_[i].record && work_.plan.ops[i].name == op.name) record = &*steps_[i].record;
+    if (const Container* existing = record == nullptr ? target(op) : nullptr) record = &existing->record;
+    if (record == nullptr) continue;
+    records.push_back(record);
+    starts.push_back(&op);
+  }
+  std::size_t index = 0;
+  const auto free = addresses_.check(records, index);
+  if (free || free.error().code() != Errc::busy) return std::nullopt;  // the rest is told where it happens
+  const Op& op = *starts[index];
+  std::string where;
+  if (work_.application) {
+    const int port = addresses_.unpublishable(*records[index]);
+    const std::string path = fmt::format("services.{}.ports", op.service);
+    where = work_.application->project.where(port < 0 ? path : fmt::format("{}[{}]", path, port)).to_string();
+  }
+  return Failure{fmt::format("cannot start service \"{}\": {}", op.service, free.error().message()), where};
 }
 
 void Executor::cancel(const std::string& reason) {

@@ -96,6 +96,7 @@ class Executor {
   void look_at_waits(Container& container);
   std::optional<Result<void>> waited(const plan::Op& op, const Container& container) const;
 
+  std::optional<Failure> check_ports();
   Result<void> make_records();
   Result<void> make_record_of(const plan::Op& op);
   void acquire_addresses();

@@ -6,6 +6,7 @@
 #include "compose/plan/reconcile.hpp"
 #include "container/effective.hpp"
 #include "container/log_options.hpp"
+#include "net/address.hpp"
 #include "supervisor/application.hpp"
 #include "supervisor/policy/health.hpp"
 #include "supervisor/policy/restart.hpp"
@@ -75,15 +76,54 @@ std::string gateway_network(const model::Project& project, const model::Service&
   return best;
 }
 
-void add_networks(const model::Project& project, const model::Service& service, const Place& place,
-                  ContainerRecord& record) {
+/// What a service says about its interface on one network, beside the addresses.
+Result<void> add_interface(const model::ServiceNetwork& wanted, state::NetworkRecord& network) {
+  constexpr std::size_t kLongestName = 15;  // IFNAMSIZ with its zero
+  const auto named = wanted.driver_opts.find("com.docker.network.endpoint.ifname");
+  network.interface = !wanted.interface_name.empty()      ? wanted.interface_name
+                      : named != wanted.driver_opts.end() ? named->second
+                                                          : "";
+  if (network.interface.size() > kLongestName || network.interface.find_first_of("/: \t") != std::string::npos ||
+      network.interface == "lo" || network.interface == "." || network.interface == "..")
+    return make_error(Errc::invalid, "interface_name: \"{}\" cannot be an interface's name (1 to 15 bytes, no \"/\")",
+                      network.interface);
+  for (const std::string& text : wanted.link_local_ips) {
+    TRY_ASSIGN(const auto address, net::IpAddress::parse(text).with("link_local_ips"));
+    if (!address.is_link_local()) return make_error(Errc::invalid, "link_local_ips: {} is not link-local", text);
+    network.link_local.push_back(text + (address.is_v4() ? "/16" : "/64"));
+  }
+  for (const auto& [name, value] : wanted.driver_opts) {
+    if (name == "com.docker.network.endpoint.ifname") continue;
+    if (name != "com.docker.network.endpoint.sysctls")
+      return make_error(Errc::unsupported,
+                        "driver_opts: \"{}\" is not known here (there are "
+                        "com.docker.network.endpoint.sysctls and .ifname)",
+                        name);
+    for (const std::string& setting : split(value, ',')) {
+      const auto equals = setting.find('=');
+      const bool known =
+          setting.starts_with("net.ipv4.") || setting.starts_with("net.ipv6.") || setting.starts_with("net.mpls.");
+      if (!known || equals == std::string::npos || setting.find("IFNAME") == std::string::npos)
+        return make_error(Errc::invalid,
+                          "driver_opts: \"{}\" is no setting of an interface such as "
+                          "net.ipv4.conf.IFNAME.log_martians=1",
+                          setting);
+      network.sysctls[setting.substr(4, equals - 4)] = setting.substr(equals + 1);
+    }
+  }
+  return {};
+}
+
+Result<void> add_networks(const model::Project& project, const model::Service& service, const Place& place,
+                          ContainerRecord& record) {
   record.network_mode = service.network_mode;
+  record.virtual_address = service.deploy && service.deploy->endpoint_mode == "vip" && !place.one_off;
   const std::string& mode = service.network_mode;
   if (mode.starts_with("service:") || mode.starts_with("container:")) {
     record.joins["network"] = mode;
-    return;
+    return {};
   }
-  if (mode == "host" || mode == "none") return;
+  if (mode == "host" || mode == "none") return {};
   const auto keys = ordered_networks(service);
   const std::string gateway = gateway_network(project, service, keys);
   for (const std::string& key : keys) {
@@ -105,7 +145,9 @@ void add_networks(const model::Project& project, const model::Service& service, 
       if (network.wanted_mac.empty() && record.networks.size() == 1) network.wanted_mac = service.mac_address;
     }
     network.default_route = key == gateway;
+    TRY(add_interface(wanted, network).with("networks.{}", key));
   }
+  return {};
 }
 
 Result<void> add_ports(const model::Service& service, ContainerRecord& record) {
@@ -234,7 +276,7 @@ Result<ContainerRecord> make_record(const Application& application, const Place&
   record.created_at = std::chrono::system_clock::now();
   record.hostname = container::effective_hostname(service, place.id);
   record.cgroup = state::Paths::cgroup(record.project, record.id);
-  add_networks(application.project, service, place, record);
+  TRY(add_networks(application.project, service, place, record));
   if (place.service_ports) TRY(add_ports(service, record));
   record.exposed = container::effective_exposed_ports(service, image.config);
   add_links(service, record);

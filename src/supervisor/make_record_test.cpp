@@ -72,6 +72,41 @@ TEST_F(MakeRecord, OrdersNetworksByPriorityAndLeavesThroughOneThatIsNotInternal)
   EXPECT_THAT(record.networks[1].aliases, ElementsAre("web", "www", "aaaaaaaaaaaa"));
 }
 
+TEST_F(MakeRecord, TakesWhatAServiceSaysAboutItsInterface) {
+  auto& front = service().networks["front"];
+  front.interface_name = "lan0";
+  front.link_local_ips = {"169.254.8.8", "fe80::8"};
+  front.driver_opts["com.docker.network.endpoint.sysctls"] =
+      "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.conf.IFNAME.accept_ra=2";
+  const auto network = make().networks.at(0);
+  EXPECT_EQ(network.interface, "lan0");
+  EXPECT_THAT(network.link_local, ElementsAre("169.254.8.8/16", "fe80::8/64"));
+  EXPECT_EQ(network.sysctls, (std::map<std::string, std::string>{{"ipv4.conf.IFNAME.log_martians", "1"},
+                                                                 {"ipv6.conf.IFNAME.accept_ra", "2"}}));
+}
+
+TEST_F(MakeRecord, RefusesWhatCannotBeAnInterface) {
+  const auto error = [&](const model::ServiceNetwork& network) {
+    service().networks["front"] = network;
+    Place place;
+    place.service = "web";
+    const auto record = make_record(application_, place);
+    return record ? std::string{} : record.error().message();
+  };
+  model::ServiceNetwork network;
+  network.interface_name = "a-name-that-is-too-long";
+  EXPECT_NE(error(network).find("1 to 15 bytes"), std::string::npos);
+  network = {};
+  network.link_local_ips = {"10.0.0.1"};
+  EXPECT_NE(error(network).find("10.0.0.1 is not link-local"), std::string::npos);
+  network = {};
+  network.driver_opts["com.docker.network.endpoint.sysctls"] = "kernel.panic=1";
+  EXPECT_NE(error(network).find("kernel.panic=1"), std::string::npos);
+  network = {};
+  network.driver_opts["unknown"] = "1";
+  EXPECT_NE(error(network).find("\"unknown\" is not known"), std::string::npos);
+}
+
 TEST_F(MakeRecord, AOneOffContainerHasNeitherTheServicesAddressNorItsPolicy) {
   service().networks["front"].ipv4_address = "10.0.0.9";
   service().restart = "always";

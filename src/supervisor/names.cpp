@@ -22,7 +22,16 @@ constexpr const char* kServicePrefix = "service:";
 }  // namespace
 
 Names::Names(const Context& context, Addresses& addresses)
-    : addresses_{addresses}, server_{context.loop, net::dns::upstreams_from()} {}
+    : context_{context},
+      addresses_{addresses},
+      neighbours_{context.paths, context.project},
+      server_{context.loop, net::dns::upstreams_from()} {
+  server_.before_query([this] { look_at_neighbours(); });
+}
+
+void Names::look_at_neighbours() {
+  for (auto& [network, zone] : zones_) neighbours_.refresh(network, *zone, addresses_.networks());
+}
 
 Zone& Names::zone(const std::string& network) {
   auto& zone = zones_[network];
@@ -73,17 +82,44 @@ void Names::serve(const ContainerRecord& record, net::endpoint::ResolverSockets 
 
 void Names::put(const ContainerRecord& record, bool ready) {
   for (const state::NetworkRecord& network : record.networks) {
-    net::dns::Member member;
-    member.id = record.id;
-    member.names.push_back(record.name);
-    for (const std::string& alias : network.aliases) {
-      if (std::ranges::find(member.names, alias) == member.names.end()) member.names.push_back(alias);
+    std::optional<net::Lease> shared;
+    if (record.virtual_address) {
+      auto address = addresses_.virtual_address(network.name, record.service);
+      if (address) {
+        shared = *std::move(address);
+        backends_[{network.name, record.service}].containers[record.id] = {network.ipv4, network.ipv6, ready};
+        spread({network.name, record.service});
+      } else {
+        context_.log.write("the virtual address of {}: {}", record.service, address.error().message());
+      }
     }
-    add_address(member.addresses, network.ipv4);
-    add_address(member.addresses, network.ipv6);
-    member.ready = ready;
-    zone(network.name).put(std::move(member));
+    for (auto& member : members_of(record, network, ready, shared ? &*shared : nullptr))
+      zone(network.name).put(std::move(member));
   }
+}
+
+/// Connections to a service whose only container is being replaced wait for the next one, but not for ever.
+void Names::spread(const Place& place) {
+  constexpr auto kHold = std::chrono::seconds{10};
+  Backends& backends = backends_[place];
+  const bool ready = std::ranges::any_of(backends.containers, [](const auto& item) { return item.second.ready; });
+  if (ready) {
+    backends.hold.reset();
+    backends.held = false;
+  } else if (!backends.held) {
+    backends.held = true;
+    backends.hold = context_.loop.call_after(kHold, [this, place] {
+      backends_[place].hold.reset();
+      spread(place);
+      if (!backends_[place].containers.empty()) return;
+      if (const auto it = zones_.find(place.first); it != zones_.end())
+        it->second->remove("vip:" + context_.project + "/" + place.second);
+      backends_.erase(place);
+    });
+  }
+  const bool hold = static_cast<bool>(backends.hold);
+  const auto done = addresses_.spread(place.first, place.second, backends.containers, hold);
+  if (!done) context_.log.write("the virtual address of {}: {}", place.second, done.error().message());
 }
 
 void Names::remove(const ContainerRecord& record) {
@@ -95,6 +131,12 @@ void Names::leave(const ContainerRecord& record) {
   for (const state::NetworkRecord& network : record.networks) {
     const auto it = zones_.find(network.name);
     if (it != zones_.end()) it->second->remove(record.id);
+    const auto behind = backends_.find({network.name, record.service});
+    if (behind == backends_.end() || behind->second.containers.erase(record.id) == 0) continue;
+    spread({network.name, record.service});
+    if (!behind->second.containers.empty()) continue;
+    // The name stays as long as the address waits for the next container.
+    if (it != zones_.end() && !behind->second.hold) it->second->remove("vip:" + record.project + "/" + record.service);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "state/records.hpp"
 #include "supervisor/addresses.hpp"
 #include "supervisor/context.hpp"
+#include "supervisor/neighbours.hpp"
 
 namespace compose::supervisor {
 
@@ -30,9 +31,21 @@ class Names {
  private:
   net::dns::Zone& zone(const std::string& network);
   std::shared_ptr<const net::dns::ZoneView> view(const state::ContainerRecord& record);
+  /// The containers behind a service's virtual address on one network.
+  struct Backends {
+    std::map<std::string, Addresses::Backend> containers;  // by id
+    async::Timer hold;                                     // runs while none is ready but one may be soon
+    bool held = false;                                     // it has run since one was ready
+  };
+  using Place = std::pair<std::string, std::string>;  // network, service
+  void spread(const Place& place);
+  void look_at_neighbours();
   void add_links(const state::ContainerRecord& record, net::dns::ZoneView& view);
 
+  const Context& context_;
   Addresses& addresses_;
+  Neighbours neighbours_;
+  std::map<Place, Backends> backends_;
   std::set<std::string> services_;
   net::dns::Server server_;
   std::map<std::string, std::shared_ptr<net::dns::Zone>> zones_;

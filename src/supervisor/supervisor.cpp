@@ -9,6 +9,7 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "net/firewall/ruleset_monitor.hpp"
 #include "supervisor/addresses.hpp"
 #include "supervisor/containers.hpp"
 #include "supervisor/control_server.hpp"
@@ -67,6 +68,7 @@ class Supervisor {
     };
     remove_half_written(options_.paths, options_.project);
     TRY(containers_.adopt().with("taking over project \"{}\"", options_.project));
+    watch_ruleset();
     TRY(scheduler_.start().with("project \"{}\"", options_.project));
     TRY_ASSIGN(server_,
                ControlServer::listen(
@@ -111,6 +113,19 @@ class Supervisor {
       }
     });
     return {};
+  }
+
+  /// Somebody loads a firewall, or flushes everything: what containers need of the host's rules is put back at once.
+  void watch_ruleset() {
+    const auto look = [this] {
+      const auto repaired = addresses_.repair();
+      if (!repaired) return log_.write("the host's rules: {}", repaired.error().message());
+      if (*repaired) log_.write("the host's firewall was changed: the rules of published ports and networks are back");
+    };
+    auto monitor = net::firewall::RulesetMonitor::start(loop_, look);
+    if (!monitor) return log_.write("changes of the host's rules go unnoticed: {}", monitor.error().message());
+    ruleset_ = *std::move(monitor);
+    if (!containers_.all().empty()) look();
   }
 
   /// Monitors lead sessions of their own; other children are waited for by whoever started them.
@@ -220,6 +235,7 @@ class Supervisor {
   UniqueFd signals_;
   async::Watch signal_watch_;
   Addresses addresses_;
+  std::unique_ptr<net::firewall::RulesetMonitor> ruleset_;
   Names names_;
   Containers containers_;
   Watchers watchers_;

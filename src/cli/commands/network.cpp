@@ -126,10 +126,8 @@ Result<Json> inspect_json(const Context& context, net::Networks& networks, const
   for (const state::ContainerRecord& record : found)
     for (const state::NetworkRecord& place : record.networks)
       if (place.name == network.spec.name)
-        containers[record.id] = {{"Name", record.name},
-                                 {"MacAddress", place.mac},
-                                 {"IPv4Address", place.ipv4},
-                                 {"IPv6Address", place.ipv6}};
+        containers[record.id] = {
+            {"Name", record.name}, {"MacAddress", place.mac}, {"IPv4Address", place.ipv4}, {"IPv6Address", place.ipv6}};
   return Json{{"Name", network.spec.name},
               {"Id", network.id},
               {"Created", network.created_at},
@@ -286,20 +284,19 @@ Command network_create_command() {
   Command command{.name = "network create",
                   .usage = "[OPTIONS] NETWORK",
                   .summary = "Make a network that projects can share as \"external\""};
-  command.flags = {
-      {"attachable", 0, &options->attachable, "Noted for others; containers can always join here"},
-      {"aux-address", 0, &options->auxiliary, "An address that is never given away", "NAME=IP"},
-      {"driver", 'd', &options->driver, "bridge, macvlan or ipvlan", "DRIVER"},
-      {"gateway", 0, &options->gateways, "The gateway of a subnet", "IP"},
-      {"internal", 0, &options->internal, "Nothing outside is reachable"},
-      {"ip-range", 0, &options->ranges, "The part of a subnet that addresses come from", "CIDR"},
-      {"ipam-driver", 0, &options->ipam_driver, "Only \"default\"", "DRIVER"},
-      {"ipv4", 0, &options->ipv4, "With IPv4 (the default; --ipv4=false for none)"},
-      {"ipv6", 0, &options->ipv6, "With IPv6"},
-      {"label", 0, &options->labels, "A label", "NAME=VALUE"},
-      {"opt", 'o', &options->options, "An option of the driver", "NAME=VALUE"},
-      {"scope", 0, &options->scope, "Only \"local\"", "SCOPE"},
-      {"subnet", 0, &options->subnets, "A subnet; without one a free one is chosen", "CIDR"}};
+  command.flags = {{"attachable", 0, &options->attachable, "Noted for others; containers can always join here"},
+                   {"aux-address", 0, &options->auxiliary, "An address that is never given away", "NAME=IP"},
+                   {"driver", 'd', &options->driver, "bridge, macvlan or ipvlan", "DRIVER"},
+                   {"gateway", 0, &options->gateways, "The gateway of a subnet", "IP"},
+                   {"internal", 0, &options->internal, "Nothing outside is reachable"},
+                   {"ip-range", 0, &options->ranges, "The part of a subnet that addresses come from", "CIDR"},
+                   {"ipam-driver", 0, &options->ipam_driver, "Only \"default\"", "DRIVER"},
+                   {"ipv4", 0, &options->ipv4, "With IPv4 (the default; --ipv4=false for none)"},
+                   {"ipv6", 0, &options->ipv6, "With IPv6"},
+                   {"label", 0, &options->labels, "A label", "NAME=VALUE"},
+                   {"opt", 'o', &options->options, "An option of the driver", "NAME=VALUE"},
+                   {"scope", 0, &options->scope, "Only \"local\"", "SCOPE"},
+                   {"subnet", 0, &options->subnets, "A subnet; without one a free one is chosen", "CIDR"}};
   command.min_args = command.max_args = 1;
   command.run = [options](Context& context, const Strings& names) { return create(context, *options, names[0]); };
   return command;
