@@ -247,6 +247,7 @@ Result<void> check_build_keys(const model::Build& build) {
 
 Result<void> sweep(image::Store& store, const std::string& run_root) {
   TRY(sweep_steps(store.internal().tmp));
+  StepCache{store.internal()}.sweep_locks();
   TRY(image::Workspace::sweep(store.internal().tmp));
   if (!run_root.empty() && sys::exists(run_root + "/build")) TRY(image::Workspace::sweep(run_root + "/build"));
   return {};

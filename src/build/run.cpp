@@ -12,6 +12,7 @@
 #include "build/network.hpp"
 #include "image/layer_writer.hpp"
 #include "image/merged_view.hpp"
+#include "runtime/cgroup/cgroup.hpp"
 #include "runtime/container/container.hpp"
 #include "sys/file.hpp"
 #include "sys/lock.hpp"
@@ -23,6 +24,7 @@ namespace compose::build {
 namespace {
 
 constexpr std::size_t kMaxLine = std::size_t{64} << 10;
+constexpr int kGroupWait = 5000;  // milliseconds
 constexpr const char* kHostname = "buildkitsandbox";
 constexpr std::array<const char*, 5> kDefaultMountPoints = {"proc", "sys", "dev", "etc/resolv.conf", "etc/hosts"};
 
@@ -215,20 +217,28 @@ void RuntimeRunner::cancel() {
   }
 }
 
+std::string step_container_id(const std::string& workspace) {
+  return "build-" + workspace.substr(workspace.rfind('/') + 1);
+}
+
 Result<void> sweep_steps(const std::string& folder) {
   TRY_ASSIGN(const std::vector<std::string> names, sys::list_directory(folder));
   for (const std::string& name : names) {
     const std::string root = folder + "/" + name + "/run";
-    if (!sys::exists(root)) continue;
+    if (!sys::exists(folder + "/" + name + "/bundle")) continue;
     const auto lock = sys::FileLock::try_acquire(folder + "/" + name + ".lock");
     if (!lock || !*lock) continue;
-    const auto ids = runtime::container::Container::list(root);
-    if (!ids) continue;
-    for (const std::string& id : *ids) {
-      const auto container = runtime::container::Container::load(root, id);
-      if (!container) continue;
-      (void)container->remove().ok();  // with its processes
-    }
+    const std::string id = step_container_id(name);
+    const auto container = runtime::container::Container::load(root, id);
+    if (container) (void)container->remove().ok();  // with its processes
+    // One that was killed while it was being made has a control group and no state yet.
+    const auto layout = runtime::cgroup::detect_layout();
+    if (!layout) continue;
+    const auto group = runtime::cgroup::Group::open(*layout, kGroups + id);
+    if (!group.exists()) continue;
+    (void)group.kill_all().ok();
+    (void)group.wait_empty(kGroupWait);
+    (void)group.remove().ok();
   }
   return {};
 }

@@ -21,6 +21,9 @@ namespace compose::build {
 
 class BuildNetwork;
 
+/// Above the control groups of steps.
+inline const std::string kGroups = "/compose/build/";
+
 /// Last changes to the container's configuration: the caller adds the seccomp profile, which lives above this layer.
 using FinishSpec = std::function<Result<void>(runtime::spec::Spec&)>;
 
@@ -83,7 +86,12 @@ class RuntimeRunner : public Runner {
   std::map<std::string, std::string> running_;  ///< container id -> root of its runtime
 };
 
-/// Ends the containers of builders that are gone: those in workspaces below `folder` that no process holds.
+/// The id of a step's container, which names its control group too: from the workspace, so that both can be found again
+/// when the builder was killed.
+std::string step_container_id(const std::string& workspace);
+
+/// Ends the containers of builders that are gone, and removes their control groups: those of workspaces below `folder`
+/// that no process holds.
 Result<void> sweep_steps(const std::string& folder);
 
 /// The text of the container's config.json, for RuntimeRunner and its tests.

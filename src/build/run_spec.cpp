@@ -126,7 +126,7 @@ Result<std::string> bundle_config(const RunRequest& request, const std::string& 
   config.process = std::move(process);
 
   for (const char* type : {"pid", "mount", "ipc", "uts", "cgroup"}) config.linux_.namespaces.push_back({type, ""});
-  config.linux_.cgroups_path = "/compose/build/" + request.id;
+  config.linux_.cgroups_path = kGroups + request.id;
   if (request.network == RunRequest::Network::none) config.linux_.namespaces.push_back({"network", ""});
   if (request.network == RunRequest::Network::own)
     config.linux_.namespaces.push_back({"network", request.network_namespace});

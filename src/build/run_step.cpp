@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "base/ids.hpp"
 #include "base/strings.hpp"
 #include "build/session.hpp"
 #include "sys/file.hpp"
@@ -120,7 +119,7 @@ Result<void> Session::run_command(StageRun& run, const Instruction& item) {
                  .digest();
   step.make = [&](const std::string& workspace, const std::string& folder, int number) -> Result<void> {
     RunRequest request;
-    request.id = "build-" + random_id().substr(0, 32);
+    request.id = step_container_id(workspace);
     request.workspace = workspace;
     request.upper = folder + "/diff";
     request.lower = run.state.view().layers();

@@ -65,6 +65,17 @@ void StepCache::unlock(const std::string& key, sys::FileLock lock) const {
   const sys::FileLock released = std::move(lock);
 }
 
+void StepCache::sweep_locks() const {
+  const Result<std::vector<std::string>> names = sys::list_directory(folder_ + "/locks");
+  if (!names) return;
+  for (const std::string& name : *names) {
+    // Those of cache mounts stay: who waits for one does not look whether it is still the same file.
+    if (name.starts_with("cache-")) continue;
+    Result<std::optional<sys::FileLock>> held = sys::FileLock::try_acquire(lock_path(name));
+    if (held && *held) unlock(name, std::move(**held));
+  }
+}
+
 Result<StepCache::MountFolder> StepCache::mount_folder(const std::string& id) const {
   const std::string path = folder_ + "/cache/" + sha256_hex(id);
   if (::mkdir(path.c_str(), 0755) == 0) return MountFolder{path, true};

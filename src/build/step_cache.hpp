@@ -29,6 +29,8 @@ class StepCache {
   Result<sys::FileLock> lock(const std::string& key) const;
   /// Removes a lock file nobody waits for; called with the lock held.
   void unlock(const std::string& key, sys::FileLock lock) const;
+  /// Removes the lock files that killed builders have left.
+  void sweep_locks() const;
   /// The folder of a cache mount (RUN --mount=type=cache), made if missing.
   struct MountFolder {
     std::string path;
