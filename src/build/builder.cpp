@@ -249,15 +249,15 @@ Result<void> sweep(image::Store& store, const std::string& run_root) {
   TRY(sweep_steps(store.internal().tmp));
   StepCache{store.internal()}.sweep_locks();
   TRY(image::Workspace::sweep(store.internal().tmp));
-  if (!run_root.empty() && sys::exists(run_root + "/build")) TRY(image::Workspace::sweep(run_root + "/build"));
-  return {};
+  if (run_root.empty()) return {};
+  if (sys::exists(run_root + "/build")) TRY(image::Workspace::sweep(run_root + "/build"));
+  return BuildNetwork{store.root(), run_root}.sweep();
 }
 
 Result<image::Image> build(const BuildRequest& request, image::Store& store, const PullImage& pull) {
   TRY(check_build_keys(request.build));
   const std::string run_root = request.run_root.empty() ? store.root() + "/run" : request.run_root;
   BuildNetwork network{store.root(), run_root};
-  TRY(network.sweep());
   RuntimeRunner runner{network};
   return build_with(request, store, pull, runner);
 }

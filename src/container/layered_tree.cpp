@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <map>
 #include <set>
@@ -90,10 +92,22 @@ Result<std::vector<MergedDirectory::Entry>> MergedDirectory::list() const {
   return entries;
 }
 
+Result<std::vector<std::string>> MergedDirectory::paths() const {
+  std::vector<std::string> result;
+  for (const auto& part : parts_) {
+    std::array<char, 4096> path{};
+    const std::string link = fmt::format("/proc/self/fd/{}", part->get());
+    const ssize_t size = ::readlink(link.c_str(), path.data(), path.size());
+    if (size < 0) return os_error("read \"{}\"", link);
+    result.emplace_back(path.data(), static_cast<std::size_t>(size));
+  }
+  return result;
+}
+
 Result<MergedDirectory> MergedDirectory::open(const std::string& name) const {
   MergedDirectory result;
   for (const auto& part : parts_) {
-    struct stat info{};
+    struct stat info {};
     if (::fstatat(part->get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
     if (!S_ISDIR(info.st_mode)) break;  // a whiteout or a file hides what is below
     UniqueFd fd = open_directory_at(part->get(), name);

@@ -31,6 +31,8 @@ class MergedDirectory {
   Result<MergedDirectory> open(const std::string& name) const;
   /// The topmost one: its owner, mode and extended attributes are those of the merged directory.
   int top_fd() const { return parts_.front()->get(); }
+  /// The directories it is made of, as absolute paths, top first: what overlayfs shows of them is this directory.
+  Result<std::vector<std::string>> paths() const;
 
  private:
   friend class LayeredTree;

@@ -10,6 +10,7 @@
 
 #include "base/ids.hpp"
 #include "base/strings.hpp"
+#include "container/layered_tree.hpp"
 #include "container/spec_parts.hpp"
 #include "container/volume.hpp"
 #include "container/volume_content.hpp"
@@ -173,7 +174,7 @@ class MountMaker {
   static Result<std::string> below(const std::string& root, const std::string& subpath) {
     const UniqueFd top{::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
     if (!top.valid()) return os_error("open \"{}\"", root);
-    struct open_how how{};
+    struct open_how how {};
     how.flags = O_PATH | O_CLOEXEC;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
     const UniqueFd found{static_cast<int>(::syscall(SYS_openat2, top.get(), subpath.c_str(), &how, sizeof(how)))};
@@ -197,17 +198,21 @@ class MountMaker {
     if (found == input_.images.end()) {
       return make_error(Errc::not_found, "image \"{}\" of a mount is not there", mount.source);
     }
-    const auto& layers = found->second.layer_dirs;
-    if (layers.size() == 1) {
-      std::string source = layers.front();
-      if (!mount.image.subpath.empty()) {
-        TRY_ASSIGN(source, below(source, mount.image.subpath));
-      }
-      add(bind_of(source, mount.target, {"rbind", "rprivate", "ro"}), "image", mount.source);
-      return {};
-    }
+    std::vector<std::string> layers = found->second.layer_dirs;
     if (!mount.image.subpath.empty()) {
-      return make_error(Errc::unsupported, "a subpath of an image with several layers is not supported");
+      TRY_ASSIGN(const LayeredTree tree, LayeredTree::open(layers));
+      TRY_ASSIGN(const auto folder, tree.directory(mount.image.subpath));
+      if (!folder)
+        return make_error(Errc::not_found, "the image \"{}\" has no folder \"{}\"", mount.source, mount.image.subpath);
+      TRY_ASSIGN(layers, folder->paths());
+      // They part the layers from each other and the options of a mount.
+      if (mount.image.subpath.find_first_of(":,\\") != std::string::npos)
+        return make_error(Errc::unsupported, "subpath \"{}\": overlayfs takes no \":\", \",\" or \"\\\" in a path",
+                          mount.image.subpath);
+    }
+    if (layers.size() == 1) {
+      add(bind_of(layers.front(), mount.target, {"rbind", "rprivate", "ro"}), "image", mount.source);
+      return {};
     }
     Mount result = bind_of("overlay", mount.target, {"ro", "lowerdir=" + join(layers, ":")});
     result.type = "overlay";

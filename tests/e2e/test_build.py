@@ -313,3 +313,19 @@ COPY --from=two /two /
         self.assertEqual(done.stdout, "Check complete, no warnings found.\n")
         done = self.build("# check=error=true\nFROM busybox\nCMD x\n", check=False)
         self.assertIn("JSONArgsRecommended", done.stderr)
+
+    def test_a_volume_of_an_image(self):
+        self.build("FROM busybox\nRUN mkdir /data && echo gone > /data/g && echo old > /data/f\n"
+                   "RUN echo inside > /data/f && rm /data/g\n")
+        project = Project.of_text(workspace(), "e2e-build-volume", json.dumps({"services": {"it": {
+            "image": "busybox", "command": "sh -c 'cat /whole/data/f /part/f; touch /whole/x 2>&1; echo end'",
+            "volumes": [{"type": "image", "source": "e2e-build-it", "target": "/whole"},
+                        {"type": "image", "source": "e2e-build-it", "target": "/part", "image": {"subpath": "data"}}]}}}))
+        self.addCleanup(lambda: project.down("-v", "-t", "0", check=False))
+        project.up()
+        wait_until(lambda: "end" in project.run("logs", "--no-log-prefix").stdout, 10, "the service")
+        said = project.run("logs", "--no-log-prefix").stdout
+        self.assertEqual(said.count("inside\n"), 2, said)
+        self.assertIn("Read-only file system", said)
+        project.down("-v", "-t", "0")
+        self.assert_nothing_left(self.before)

@@ -6,6 +6,7 @@
 #include "base/ids.hpp"
 #include "base/strings.hpp"
 #include "base/units.hpp"
+#include "build/builder.hpp"
 #include "cli/commands/all.hpp"
 #include "cli/commands/image_use.hpp"
 #include "cli/context.hpp"
@@ -198,6 +199,7 @@ Result<int> prune(const Context& context, bool all, bool force) {
   image::PruneOptions options;
   options.all = all;
   TRY_ASSIGN(options.keep, images_in_use(context));
+  TRY(build::sweep(store, context.paths().run_root()));
   TRY_ASSIGN(const auto report, store.prune(options));
   TRY(print(removal_text(report.removal) + fmt::format("Total reclaimed space: {}\n", format_bytes(report.reclaimed))));
   return 0;
