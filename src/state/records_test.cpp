@@ -69,8 +69,19 @@ TEST_F(RecordsTest, GivesBackEveryField) {
   r.cgroup = "/compose/p/x";
   r.hostname = "h1";
   r.network_mode = "host";
-  r.networks = {
-      {"front", "p_front", {"web"}, "10.0.0.2", "fd00::2", "02:00", true, "10.0.0.2/24", "fd00::2/64", "02:00"}};
+  r.networks = {{"front",
+                 "p_front",
+                 {"web"},
+                 "10.0.0.2",
+                 "fd00::2",
+                 "02:00",
+                 true,
+                 "lan0",
+                 {"169.254.7.7/16"},
+                 {{"ipv4.conf.IFNAME.log_martians", "1"}},
+                 "10.0.0.2/24",
+                 "fd00::2/64",
+                 "02:00"}};
   r.ports = {{"127.0.0.1", 8000, 8100, 8080, 80, "tcp"}};
   r.exposed = {"80/tcp"};
   r.mounts = {{"volume", "v", "/s", "/t", true}};
