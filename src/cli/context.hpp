@@ -39,6 +39,8 @@ class Context {
   Context& operator=(const Context&) = delete;
 
   const GlobalOptions& options() const { return options_; }
+  /// As with --dry-run.
+  void pretend() { options_.dry_run = true; }
   const state::Paths& paths() const { return paths_; }
   /// What the program was called: "compose" or "docker-compose".
   const std::string& program() const { return program_; }

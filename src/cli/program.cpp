@@ -87,6 +87,15 @@ bool only_reads_files(std::string_view name) {
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
+/// Commands that change something in one step, of which there is nothing to show beforehand.
+bool changes_without_a_plan(std::string_view name) {
+  constexpr std::string_view kNames[] = {"cp",         "commit",      "export",          "image import",
+                                         "image load", "image prune", "image rm",        "image save",
+                                         "image tag",  "push",        "network create",  "network prune",
+                                         "network rm", "attach",      "install-service", "wait"};
+  return std::ranges::find(kNames, name) != std::end(kNames);
+}
+
 int run_command(const Entry& entry, const Strings& words, GlobalOptions options, const std::string& program) {
   const Command command = entry.make();
   const std::vector<Flag> flags = with_globals(command, options);
@@ -107,6 +116,10 @@ int run_command(const Entry& entry, const Strings& words, GlobalOptions options,
   for (const Flag* flag : parsed.given)
     if (!flag->deprecated.empty()) complain(fmt::format("warning: --{}: {}\n", flag->name, flag->deprecated));
 
+  if (options.dry_run && changes_without_a_plan(command.name)) {
+    complain(fmt::format(" DRY-RUN MODE - {} {}: not run\n", command.name, join(parsed.arguments, " ")));
+    return 0;
+  }
   if (!rootless::needed() || only_reads_files(entry.name))
     return perform(command, std::move(options), parsed.arguments, program);
   const std::string run_root = options.run_root;

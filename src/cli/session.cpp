@@ -8,6 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "supervisor/planning.hpp"
+#include "supervisor/progress.hpp"
+
 namespace compose::cli {
 
 Result<Signals> Signals::take(std::initializer_list<int> signals) {
@@ -139,8 +142,31 @@ Result<void> remove_orphans(Context& context, const model::Project& project) {
   return {};
 }
 
+/// --dry-run: what would be done, from files alone.
+static Result<supervisor::Outcome> pretend(Context& context, const std::string& project, const nlohmann::json& request,
+                                           const Request& how) {
+  supervisor::Failure failure;
+  const auto preview = supervisor::preview(context.paths(), project, request, failure);
+  supervisor::Outcome outcome;
+  outcome.error = failure.message;
+  outcome.position = failure.position;
+  if (!preview) return outcome_error(outcome);
+  if (how.show_progress) context.progress().begin(how.operation);
+  for (const std::string& warning : preview->plan.warnings) context.warn(warning);
+  for (const auto& op : preview->plan.ops) {
+    for (const auto step : {supervisor::ProgressStep::begun, supervisor::ProgressStep::ended}) {
+      const supervisor::Progress shown = supervisor::progress_of(op, step);
+      if (how.show_progress) context.progress().event({shown.kind, shown.name, shown.text, status_of(shown.status)});
+    }
+  }
+  if (how.show_progress) context.progress().end();
+  outcome.ok = true;
+  return outcome;
+}
+
 Result<supervisor::Outcome> ask(Context& context, const std::string& project, const nlohmann::json& request,
                                 const Request& how) {
+  if (context.options().dry_run) return pretend(context, project, request, how);
   context.trace(fmt::format("asking the supervisor of \"{}\": {}", project, request.value("op", "")));
   // One that is just being killed may still take a connection: it has said nothing, so another one is asked. What it
   // may have begun, the next one finds and finishes; only a container of `run` must not be made twice.

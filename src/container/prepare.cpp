@@ -251,6 +251,22 @@ Result<void> remove_container(const state::Paths& paths, const std::string& proj
   return sys::remove_tree(paths.container(project, id));
 }
 
+Result<std::map<std::string, std::string>> granted_digests(const model::Project& project,
+                                                           const model::Service& service) {
+  std::map<std::string, std::string> digests;
+  TRY_ASSIGN(const auto granted, granted_files(project, service));
+  for (const auto& file : granted) {
+    std::string content = file.content;
+    if (!file.source.empty()) {
+      auto read = sys::read_file(file.source);
+      if (!read.ok()) return std::move(read).with("{}{}", file.where, file.what).error();
+      content = std::move(read).value();
+    }
+    digests[fmt::format("{} at {}", file.what, file.target)] = "sha256:" + sha256_hex(content);
+  }
+  return digests;
+}
+
 Result<std::string> service_hash(const model::Project& project, const model::Service& service) {
   std::string text = model::config_hash(project, service);
   TRY_ASSIGN(const auto granted, granted_files(project, service));

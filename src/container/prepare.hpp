@@ -75,6 +75,10 @@ Result<Start> prepare_start(const state::Paths& paths, const StartInput& input);
 /// Removes its durable and its run directory; volumes stay. A container that is not there is fine.
 Result<void> remove_container(const state::Paths& paths, const std::string& project, const std::string& id);
 
+/// "secret \"db\" at /run/secrets/db" -> "sha256:…" of its content, for the secrets and configs of a service.
+Result<std::map<std::string, std::string>> granted_digests(const model::Project& project,
+                                                           const model::Service& service);
+
 /// service -> hash of all that makes its containers: model::config_hash and the contents of the files behind its
 /// secrets and configs. Errc::not_found names a file and where it is declared.
 Result<std::string> service_hash(const model::Project& project, const model::Service& service);

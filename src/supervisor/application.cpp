@@ -66,10 +66,15 @@ ApplicationPtr make_application(const image::Store& store, const std::string& pr
     }
     auto hash = container::service_hash(application->project, service);
     if (!hash) {
-      failure = {hash.error().message(), application->project.where("services." + name).to_string()};
+      failure = {fmt::format("service \"{}\": {}", name, hash.error().message()),
+                 application->project.where("services." + name).to_string()};
       return nullptr;
     }
     application->hashes[name] = *std::move(hash);
+    application->attributes[name] = plan::attributes_of(service);
+    if (auto digests = container::granted_digests(application->project, service)) {
+      application->attributes[name].merge(*digests);
+    }
   }
   return application;
 }

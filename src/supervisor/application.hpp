@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "compose/model/project.hpp"
+#include "compose/plan/attributes.hpp"
 #include "image/store.hpp"
 #include "net/networks.hpp"
 #include "state/records.hpp"
@@ -22,9 +23,10 @@ struct Failure {
 
 struct Application {
   model::Project project;
-  std::map<std::string, std::string> images;   ///< service -> image id
-  std::map<std::string, std::string> hashes;   ///< service -> container::service_hash
-  std::map<std::string, image::Image> loaded;  ///< image id -> image
+  std::map<std::string, std::string> images;           ///< service -> image id
+  std::map<std::string, std::string> hashes;           ///< service -> container::service_hash
+  std::map<std::string, plan::Attributes> attributes;  ///< service -> what its containers are made from
+  std::map<std::string, image::Image> loaded;          ///< image id -> image
   std::map<std::string, image::Image>
       mounted;  ///< images that are mounted as volumes, by the reference that names them
 };

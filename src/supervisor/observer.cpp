@@ -4,7 +4,7 @@
 
 #include "compose/plan/reconcile.hpp"
 #include "container/volume.hpp"
-#include "sys/process.hpp"
+#include "supervisor/planning.hpp"
 
 namespace compose::supervisor {
 
@@ -17,44 +17,6 @@ plan::State state_of(const Container& container) {
   if (record.restarting) return plan::State::restarting;
   if (container.activity == Container::Activity::starting) return plan::State::running;
   return record.phase == state::Phase::exited ? plan::State::exited : plan::State::created;
-}
-
-plan::Health health_of(const std::string& status) {
-  if (status == "starting") return plan::Health::starting;
-  if (status == "healthy") return plan::Health::healthy;
-  return status == "unhealthy" ? plan::Health::unhealthy : plan::Health::none;
-}
-
-plan::ObservedContainer observe_one(const Container& container, const Application* application) {
-  const state::ContainerRecord& record = container.record;
-  plan::ObservedContainer seen;
-  seen.id = record.id;
-  seen.name = record.name;
-  seen.service = record.service;
-  seen.number = record.number;
-  seen.config_hash = record.config_hash;
-  seen.image_id = record.image_id;
-  seen.state = state_of(container);
-  seen.exit_code = record.exit_code;
-  seen.health = health_of(record.health.status);
-  seen.one_off = record.one_off;
-  seen.extra = record.role != state::Role::plain;
-  seen.stop_requested = record.stopped_by_user;
-  seen.started_before = record.started_at != state::Time{};
-  seen.ended_this_boot = record.phase == state::Phase::exited && record.boot_id == sys::boot_id();
-  for (const state::MountRecord& mount : record.mounts) {
-    if (mount.anonymous) seen.anonymous_volumes[mount.target] = mount.name;
-  }
-  for (const state::NetworkRecord& network : record.networks) seen.networks.push_back(network.name);
-  seen.depends_on = record.depends_on;
-  seen.shares_with = record.shares_with;
-  seen.pre_start = record.pre_start;
-  seen.scheduled = !record.schedule.cron.empty();
-  if (application != nullptr) {
-    const auto service = application->project.services.find(record.service);
-    if (service != application->project.services.end()) seen.depends_on = service->second.depends_on;
-  }
-  return seen;
 }
 
 bool external_network(const Application* application, const std::string& name) {
@@ -75,7 +37,7 @@ Result<plan::Observed> observe(const Context& context, const Containers& contain
                                const Application* application) {
   plan::Observed observed;
   for (const auto& [id, container] : containers.all()) {
-    observed.containers.push_back(observe_one(*container, application));
+    observed.containers.push_back(observe_record(container->record, state_of(*container), application));
   }
   TRY_ASSIGN(const auto networks, addresses.list());
   for (const net::Network& network : networks) {

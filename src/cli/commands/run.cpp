@@ -104,6 +104,10 @@ Result<int> run(Context& context, const RunOptions& options, const Strings& argu
   TRY_ASSIGN(const json request,
              run_request(context, project, name, options, {arguments.begin() + 1, arguments.end()}));
   if (options.remove_orphans || environment_bool("COMPOSE_REMOVE_ORPHANS")) TRY(remove_orphans(context, project));
+  if (context.options().dry_run) {
+    TRY_ASSIGN(const auto pretended, ask(context, project.name, request, {.operation = "run"}));
+    return pretended.exit_code;
+  }
   TRY_ASSIGN(auto client, supervisor::Client::connect(context.paths(), project.name, supervisor::Spawn::if_absent));
   TRY(client.send(request));
   Conversation conversation{context, std::move(client), options.quiet};
