@@ -89,10 +89,24 @@ bool only_reads_files(std::string_view name) {
 
 /// Commands that change something in one step, of which there is nothing to show beforehand.
 bool changes_without_a_plan(std::string_view name) {
-  constexpr std::string_view kNames[] = {"cp",         "commit",      "export",          "image import",
-                                         "image load", "image prune", "image rm",        "image save",
-                                         "image tag",  "push",        "network create",  "network prune",
-                                         "network rm", "attach",      "install-service", "wait"};
+  constexpr std::string_view kNames[] = {"attach",
+                                         "commit",
+                                         "export",
+                                         "export kubernetes",
+                                         "image import",
+                                         "image load",
+                                         "image prune",
+                                         "image rm",
+                                         "image save",
+                                         "image tag",
+                                         "import kubernetes",
+                                         "install-service",
+                                         "kubernetes apply",
+                                         "kubernetes delete",
+                                         "network create",
+                                         "network prune",
+                                         "network rm",
+                                         "wait"};
   return std::ranges::find(kNames, name) != std::end(kNames);
 }
 

@@ -21,6 +21,12 @@ class Paths {
   std::string projects() const { return root_ + "/projects"; }
   std::string project(const std::string& project_name) const { return projects() + "/" + project_name; }
   std::string desired(const std::string& project_name) const { return project(project_name) + "/desired.json"; }
+  std::string events(const std::string& project_name) const { return project(project_name) + "/events"; }
+  /// For `why`: how the last command on the project failed (until one succeeds, or `down`; it may be all that is left
+  /// of the project), and what its services were made from when they last worked.
+  std::string failures() const { return run_root_ + "/failures"; }
+  std::string failure(const std::string& project_name) const { return failures() + "/" + project_name + ".json"; }
+  std::string worked(const std::string& project_name) const { return project(project_name) + "/worked.json"; }
   std::string containers(const std::string& project_name) const { return project(project_name) + "/containers"; }
   /// The container's durable directory; it is also the OCI bundle (config.json, upper, work).
   std::string container(const std::string& project_name, const std::string& id) const {

@@ -267,7 +267,7 @@ void read_log_settings(const json& object, LogRecord& log) {
 void read_identity(const json& object, ContainerRecord& r) {
   Reader{object}("id", r.id)("name", r.name)("project", r.project)("service", r.service)("number", r.number)(
       "one_off", r.one_off)("auto_remove", r.auto_remove)("image_ref", r.image_ref)("image_id", r.image_id)(
-      "config_hash", r.config_hash)("command", r.command)("labels", r.labels)
+      "config_hash", r.config_hash)("made_from", r.made_from)("command", r.command)("labels", r.labels)
       .time("created_at", r.created_at);
 }
 
@@ -338,6 +338,7 @@ std::string record_to_json(const ContainerRecord& r) {
                        {"image_ref", r.image_ref},
                        {"image_id", r.image_id},
                        {"config_hash", r.config_hash},
+                       {"made_from", r.made_from},
                        {"command", r.command},
                        {"labels", r.labels},
                        {"created_at", format_time(r.created_at)},

@@ -154,6 +154,7 @@ struct ContainerRecord {
   std::string image_ref;     ///< as the service names it
   std::string image_id;
   std::string config_hash;
+  std::string made_from;  ///< plan::attributes_to_json of its service, with digests of secrets and configs
   std::vector<std::string> command;  ///< what is executed, entrypoint included
   std::map<std::string, std::string> labels;
   Time created_at;

@@ -9,6 +9,7 @@
 #include "container/prepare.hpp"
 #include "runtime/cgroup/cgroup.hpp"
 #include "state/log_reader.hpp"
+#include "supervisor/journal.hpp"
 #include "supervisor/run_lock.hpp"
 #include "sys/host_address.hpp"
 #include "sys/program.hpp"
@@ -124,8 +125,12 @@ void Containers::launch(Container& container) {
 void Containers::set_log(const ContainerRecord& record, monitor::Request& request) const {
   const state::LogRecord& log = record.log;
   if (log.max_files > 0) {
-    request.log = {context_.paths.log(record.project, record.id), log.max_size, log.max_files, log.compress,
-                   log.format == "json" ? monitor::LogFormat::json : monitor::LogFormat::text, log.attributes};
+    request.log = {context_.paths.log(record.project, record.id),
+                   log.max_size,
+                   log.max_files,
+                   log.compress,
+                   log.format == "json" ? monitor::LogFormat::json : monitor::LogFormat::text,
+                   log.attributes};
   }
   using Kind = monitor::RemoteLogSettings::Kind;
   constexpr std::pair<const char*, Kind> kKinds[] = {{"journald", Kind::journald},
@@ -346,6 +351,7 @@ void Containers::remove(Container& container, bool keep_lease, Done done) {
     return done(make_error(Errc::busy, "container \"{}\" runs: stop it before it is removed", container.record.name));
   }
   cancel_restart(container);
+  remember_what_worked(context_, container.record);
   container.activity = Container::Activity::removing;
   addresses_.unpublish(container.record);
   names_.remove(container.record);

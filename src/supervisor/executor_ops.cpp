@@ -4,6 +4,7 @@
 #include "base/ids.hpp"
 #include "container/prepare.hpp"
 #include "container/volume.hpp"
+#include "state/why.hpp"
 #include "supervisor/executor.hpp"
 
 namespace compose::supervisor {
@@ -331,14 +332,14 @@ std::optional<Result<void>> Executor::waited(const Op& op, const Container& cont
   if (op.kind == OpKind::wait_completed) {
     if (!ended) return std::nullopt;
     if (record.phase == state::Phase::exited && record.exit_code == 0) return Result<void>{};
-    return make_error(Errc::failed, "service \"{}\" didn't complete successfully: container {} exited with code {}{}",
-                      op.service, record.name, record.exit_code, containers_.last_output(container));
+    return make_error(Errc::failed, "service \"{}\" didn't complete successfully: container {} {}{}", op.service,
+                      record.name, state::describe_end(record), containers_.last_output(container));
   }
   // One that its policy has to start again has failed as a part of an update.
   const bool restarted = !op.rollout.empty() && (record.restarting || record.restart_count > 0);
   if (ended || restarted) {
-    return make_error(Errc::failed, "service \"{}\" is not running: container {} exited with code {}{}", op.service,
-                      record.name, record.exit_code, containers_.last_output(container));
+    return make_error(Errc::failed, "service \"{}\" is not running: container {} {}{}", op.service, record.name,
+                      state::describe_end(record), containers_.last_output(container));
   }
   if (!container.up()) return std::nullopt;
   if (op.kind == OpKind::monitor_container && record.health.status != "unhealthy") return std::nullopt;

@@ -174,10 +174,9 @@ Result<void> add_ports(const model::Service& service, ContainerRecord& record) {
 Result<void> add_log_options(const Application& application, const model::Service& service,
                              const image::ImageConfig& image, ContainerRecord& record) {
   std::string path;
-  auto log = container::log_record(
-      {service, record.project, record.id, record.name, record.image_ref, record.image_id, record.labels,
-       container::effective_environment(service, image, record.hostname)},
-      path);
+  auto log = container::log_record({service, record.project, record.id, record.name, record.image_ref, record.image_id,
+                                    record.labels, container::effective_environment(service, image, record.hostname)},
+                                   path);
   if (!log) {
     const auto position = application.project.where("services." + service.name + "." + path);
     return std::move(log).with("{}", position.to_string()).error();
@@ -270,6 +269,9 @@ Result<ContainerRecord> make_record(const Application& application, const Place&
   record.image_id = image.id;
   if (const auto hash = application.hashes.find(place.service); hash != application.hashes.end()) {
     record.config_hash = hash->second;
+  }
+  if (const auto attributes = application.attributes.find(place.service); attributes != application.attributes.end()) {
+    record.made_from = plan::attributes_to_json(attributes->second);
   }
   record.command = container::effective_command(service, image.config);
   record.labels = labels_of(application, service, image, place);

@@ -7,10 +7,13 @@
 #include <nlohmann/json.hpp>
 
 #include "container/volume.hpp"
+#include "state/events.hpp"
 #include "state/jobs.hpp"
+#include "supervisor/journal.hpp"
 #include "supervisor/observer.hpp"
 #include "supervisor/operations_request.hpp"
 #include "supervisor/operations_update.hpp"
+#include "supervisor/planning.hpp"
 #include "sys/file.hpp"
 
 namespace compose::supervisor {
@@ -57,6 +60,7 @@ void Operations::next() {
   current_ = std::move(queue_.front());
   queue_.pop_front();
   context_.log.write("{} (process {})", current_->op(), current_->connection->peer());
+  note_request(context_, current_->op(), current_->services(), current_->connection->peer());
   try {
     begin();
   } catch (const json::exception& e) {
@@ -185,6 +189,7 @@ ApplicationPtr Operations::application() {
   auto made = make_application(images_, current_->body.at("project").get<std::string>(),
                                current_->body.value("images", std::map<std::string, std::string>{}), failure);
   if (!made) {
+    remember_failure(context_, containers_, failure);
     refuse(failure);
     return nullptr;
   }
@@ -208,24 +213,12 @@ void Operations::apply(bool start) {
   const auto observed = observe(context_, containers_, addresses_, wanted.get());
   if (!observed) return refuse(observed.error());
   const json how = current_->options();
-  plan::Options options;
-  options.services = current_->services();
-  if (current_->flag("force_recreate")) options.recreate = plan::Recreate::always;
-  if (current_->flag("no_recreate")) options.recreate = plan::Recreate::never;
-  options.always_recreate_deps = current_->flag("always_recreate_deps");
-  options.no_deps = current_->flag("no_deps");
-  options.renew_anon_volumes = current_->flag("renew_anon_volumes");
-  options.remove_orphans = current_->flag("remove_orphans");
-  options.no_start = !start || current_->flag("no_start");
-  options.wait = current_->flag("wait");
-  options.run_ended_again = current_->flag("run_ended_again");
-  options.timeout = current_->timeout();
-  const json& scale = how.contains("scale") ? how["scale"] : current_->body.value("scale", json::object());
-  if (scale.is_object()) options.scale = scale.get<std::map<std::string, std::int64_t>>();
+  plan::Options options = apply_options(current_->body, start);
   auto plan = plan::reconcile({wanted->project, wanted->images, wanted->hashes}, *observed, options);
   if (!plan) return refuse(plan.error());
   if (answer_dry_run(*plan)) return;
   show_running(*plan, *observed, *wanted);
+  context_.log.write("plan:\n{}", plan->to_text());
 
   Work work;
   work.plan = *std::move(plan);
@@ -242,6 +235,7 @@ void Operations::apply(bool start) {
   update->options = std::move(options);
   execute(std::move(work), false, [this, fresh, update](Report report) {
     if (report.failure && !report.cancelled) {
+      remember_failure(context_, containers_, *report.failure);
       return remove_extras([this, fresh, report = std::move(report)] { roll_back(report, fresh, *report.failure); });
     }
     if (report.failure) return remove_extras([this, failure = *report.failure] { refuse(failure); });
@@ -321,6 +315,7 @@ void Operations::down() {
   Work work;
   work.plan = plan::plan_down(project ? &*project : nullptr, *observed, options);
   if (answer_dry_run(work.plan)) return;
+  ::unlink(context_.paths.failure(context_.project).c_str());
   work.keep_going = true;
   const auto removed = std::ranges::count(work.plan.ops, OpKind::remove_container, &plan::Op::kind);
   work.release_project = static_cast<std::size_t>(removed) == observed->containers.size();
@@ -338,6 +333,8 @@ void Operations::forget_project() {
   }
   ::unlink(context_.paths.desired(context_.project).c_str());
   ::unlink(state::jobs_path(context_.paths, context_.project).c_str());
+  ::unlink(context_.paths.worked(context_.project).c_str());
+  state::remove_events(context_.paths, context_.project);
   ::rmdir(context_.paths.containers(context_.project).c_str());
   ::rmdir(context_.paths.project(context_.project).c_str());
 }

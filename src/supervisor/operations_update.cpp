@@ -41,6 +41,7 @@ DesiredText with_previous(const Application& wanted, const Application& previous
 }  // namespace
 
 void Operations::applied(const DesiredText& desired, json result) {
+  ::unlink(context_.paths.failure(context_.project).c_str());
   if (const auto saved = save_desired(context_.paths, context_.project, desired); !saved) {
     return refuse(saved.error());
   }

@@ -190,6 +190,7 @@ plan::Options apply_options(const json& request, bool start) {
   options.remove_orphans = flag(request, "remove_orphans");
   options.no_start = !start || flag(request, "no_start");
   options.wait = flag(request, "wait");
+  options.run_ended_again = flag(request, "run_ended_again");
   options.timeout = timeout_of(request);
   const json how = options_of(request);
   const json scale = how.contains("scale") ? how["scale"] : request.value("scale", json::object());

@@ -13,6 +13,7 @@
 #include "supervisor/addresses.hpp"
 #include "supervisor/containers.hpp"
 #include "supervisor/control_server.hpp"
+#include "supervisor/journal.hpp"
 #include "supervisor/leftovers.hpp"
 #include "supervisor/names.hpp"
 #include "supervisor/operations.hpp"
@@ -44,7 +45,7 @@ class Supervisor {
         containers_{
             context_, addresses_, names_,
             [this](const Container& container, const std::string& action) { watchers_.event(container, action); }},
-        watchers_{containers_},
+        watchers_{context_, containers_},
         operations_{context_, containers_, addresses_, names_, images_},
         recovery_{containers_, [this](const std::vector<std::string>& services) { operations_.recover(services); }},
         scheduler_{context_, containers_,
@@ -173,6 +174,7 @@ class Supervisor {
     if (!signal) {
       return connection->send({{"event", "result"}, {"ok", false}, {"error", signal.error().message()}});
     }
+    note_request(context_, "kill", services, connection->peer());
     for (const auto& [id, container] : containers_.all()) {
       const bool meant = services.empty() || std::ranges::find(services, container->record.service) != services.end();
       if (!meant || container->record.one_off || !container->up()) continue;

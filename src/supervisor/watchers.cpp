@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "state/events.hpp"
+
 namespace compose::supervisor {
 
 using nlohmann::json;
@@ -57,21 +59,30 @@ bool Watchers::concerns(const Watcher& watcher, const Container& container) cons
 }
 
 void Watchers::event(const Container& container, const std::string& action) {
-  if (watchers_.empty()) return;
   const state::ContainerRecord& record = container.record;
+  const auto now = std::chrono::system_clock::now();
+  state::ContainerEvent kept{now, action, record.id, record.name, record.service, {{"image", record.image_ref}}};
   json event = {{"event", "container"},
                 {"action", action},
                 {"id", record.id},
                 {"name", record.name},
                 {"service", record.service},
-                {"time", state::format_time(std::chrono::system_clock::now())},
+                {"time", state::format_time(now)},
                 {"attributes", {{"image", record.image_ref}, {"name", record.name}}}};
   if (record.one_off) event["one_off"] = true;
   if (action == "die") {
     event["exit_code"] = record.exit_code;
     event["restarting"] = record.restarting;
+    kept.attributes["exitCode"] = std::to_string(record.exit_code);
+    if (record.restarting) kept.attributes["restarting"] = "true";
   }
-  if (action == "health_status") event["health"] = record.health.status;
+  if (action == "health_status") {
+    event["health"] = record.health.status;
+    kept.attributes["health"] = record.health.status;
+  }
+  if (const auto written = state::append_event(context_.paths, context_.project, kept); !written) {
+    context_.log.write("{}", written.error().message());
+  }
   for (const Watcher& watcher : std::vector{watchers_}) {
     if (!watcher.waits && concerns(watcher, container)) watcher.connection->send(event);
   }

@@ -11,11 +11,12 @@ namespace compose::supervisor {
 
 class Watchers {
  public:
-  explicit Watchers(const Containers& containers) : containers_{containers} {}
+  Watchers(const Context& context, const Containers& containers) : context_{context}, containers_{containers} {}
 
   /// False when `request` is none of these.
   bool handle(const ConnectionPtr& connection, const nlohmann::json& request);
   void closed(const ConnectionPtr& connection);
+  /// Tells those who watch, and writes it into the journal (state/events.hpp).
   void event(const Container& container, const std::string& action);
   void changed(const Container& container);
 
@@ -28,6 +29,7 @@ class Watchers {
   nlohmann::json status() const;
   bool concerns(const Watcher& watcher, const Container& container) const;
 
+  const Context& context_;
   const Containers& containers_;
   std::vector<Watcher> watchers_;
 };

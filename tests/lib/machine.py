@@ -146,6 +146,9 @@ def files(roots):
                 relative = os.path.relpath(path, root)
                 if number == 0 and KEPT.match(relative):
                     continue
+                # How the last command failed is kept for "why"; "down" or the next "up" takes it away.
+                if number == 1 and relative.split("/")[0] == "failures":
+                    continue
                 # A folder alone is a place for things, not a thing: only those a project is named by count.
                 if name in names and "/" not in relative:
                     continue

@@ -46,6 +46,7 @@ Command image_save_command();
 Command image_tag_command();
 Command images_command();
 Command import_kubernetes_command();
+Command install_service_command();
 Command job_history_command();
 Command job_ls_command();
 Command job_run_command();
@@ -64,11 +65,13 @@ Command network_ls_command();
 Command network_prune_command();
 Command network_rm_command();
 Command pause_command();
+Command plan_command();
 Command port_command();
 Command ps_command();
 Command publish_command();
 Command pull_command();
 Command push_command();
+Command restore_command();
 Command restart_command();
 Command rm_command();
 Command run_command();
@@ -84,5 +87,6 @@ Command version_command();
 Command volumes_command();
 Command wait_command();
 Command watch_command();
+Command why_command();
 
 }  // namespace compose::cli

@@ -1,15 +1,19 @@
-// compose events and compose wait: what the supervisor tells as it happens.
+// compose events, from the journal that the supervisor writes, and compose wait.
 #include <poll.h>
 #include <signal.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "base/strings.hpp"
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
 #include "cli/human.hpp"
 #include "cli/session.hpp"
+#include "state/events.hpp"
 
 namespace compose::cli {
 namespace {
@@ -22,31 +26,44 @@ struct EventOptions {
   std::string until;
 };
 
-/// "2026-08-20 10:00:00.123456 container start ID (image=…, name=…)"
-std::string event_line(const json& event) {
-  std::string time = event.value("time", "");
-  if (time.size() >= 26) time = time.substr(0, 10) + " " + time.substr(11, 15);
-  std::string attributes = "name=" + event.value("name", "");
-  if (event.contains("image")) attributes = "image=" + event.value("image", "") + ", " + attributes;
-  if (event.contains("exit_code")) attributes = fmt::format("exitCode={}, ", event.value("exit_code", 0)) + attributes;
-  std::string action = event.value("action", "");
-  if (action == "health_status") action += ": " + event.value("health", "");
-  return fmt::format("{} container {} {} ({})\n", time, action, event.value("id", ""), attributes);
+bool concerns(const state::ContainerEvent& event, const Strings& services) {
+  if (event.action == "request") return false;
+  return services.empty() || std::ranges::find(services, event.service) != services.end();
 }
 
-std::string event_json(const json& event) {
-  nlohmann::ordered_json attributes = {{"name", event.value("name", "")}};
-  if (event.contains("image")) attributes["image"] = event["image"];
-  if (event.contains("exit_code")) attributes["exitCode"] = fmt::format("{}", event.value("exit_code", 0));
-  std::string action = event.value("action", "");
-  if (action == "health_status") action += ": " + event.value("health", "");
-  const nlohmann::ordered_json object = {{"action", action},
-                                         {"attributes", attributes},
-                                         {"id", event.value("id", "")},
-                                         {"service", event.value("service", "")},
-                                         {"time", event.value("time", "")},
-                                         {"type", "container"}};
-  return object.dump() + "\n";
+std::string action_of(const state::ContainerEvent& event) {
+  const auto health = event.attributes.find("health");
+  return event.action == "health_status" && health != event.attributes.end() ? event.action + ": " + health->second
+                                                                             : event.action;
+}
+
+/// "2026-08-20 10:00:00.123456 container start ID (image=…, name=…)", the time in the local zone.
+std::string event_line(const state::ContainerEvent& event) {
+  const auto since_epoch = event.at.time_since_epoch();
+  const std::time_t seconds = std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
+  std::tm parts{};
+  ::localtime_r(&seconds, &parts);
+  const auto micro = std::chrono::duration_cast<std::chrono::microseconds>(since_epoch).count() % 1'000'000;
+  Strings attributes;
+  for (const auto& [name, value] : event.attributes) {
+    if (name != "health") attributes.push_back(name + "=" + value);
+  }
+  attributes.push_back("name=" + event.name);
+  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06} container {} {} ({})\n", parts.tm_year + 1900,
+                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, micro,
+                     action_of(event), event.id, join(attributes, ", "));
+}
+
+std::string event_json(const state::ContainerEvent& event) {
+  nlohmann::ordered_json attributes = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : event.attributes) {
+    if (name != "health") attributes[name] = value;
+  }
+  attributes["name"] = event.name;
+  const nlohmann::ordered_json object = {
+      {"action", action_of(event)},           {"attributes", attributes}, {"id", event.id}, {"service", event.service},
+      {"time", state::format_time(event.at)}, {"type", "container"}};
+  return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
 /// Readable at `at`; never without a time.
@@ -63,27 +80,43 @@ Result<UniqueFd> alarm_at(const std::optional<WallTime>& at) {
 }
 
 Result<int> events(Context& context, const EventOptions& options, const Strings& services) {
-  std::optional<WallTime> until;
+  const WallTime now = std::chrono::system_clock::now();
+  std::optional<WallTime> since, until;
+  if (!options.since.empty()) {
+    TRY_ASSIGN(since, parse_when(options.since, now).with("--since"));
+  }
   if (!options.until.empty()) {
-    TRY_ASSIGN(until, parse_when(options.until, std::chrono::system_clock::now()).with("--until"));
+    TRY_ASSIGN(until, parse_when(options.until, now).with("--until"));
   }
   TRY_ASSIGN(const ProjectScope scope, context.scope({.services = services, .name_is_enough = true}));
-  TRY_ASSIGN(auto client, supervisor::Client::connect(context.paths(), scope.name, supervisor::Spawn::if_absent));
-  TRY(client.send({{"op", "events"}, {"services", services}}));
+  TRY_ASSIGN(auto follower, state::EventFollower::open(context.paths(), scope.name));
+  Result<void> printed;
+  const auto show = [&](const state::ContainerEvent& event) {
+    if (!printed || !concerns(event, services) || (until && event.at > *until)) return;
+    printed = print(options.as_json ? event_json(event) : event_line(event));
+  };
+  state::Time shown_until{};  // what comes from the journal and from the follower is shown once
+  if (since) {
+    TRY_ASSIGN(const auto past, state::load_events(context.paths(), scope.name));
+    for (const auto& event : past) {
+      if (event.at >= *since) show(event);
+      shown_until = std::max(shown_until, event.at);
+    }
+  }
+  TRY(std::move(printed));
+  if (until && *until <= now) return 0;
   TRY_ASSIGN(Signals signals, Signals::take({SIGINT, SIGTERM}));
   TRY_ASSIGN(const UniqueFd alarm, alarm_at(until));
   while (true) {
-    pollfd polled[] = {{client.fd(), POLLIN, 0}, {signals.fd(), POLLIN, 0}, {alarm.get(), POLLIN, 0}};
+    TRY(follower.drain([&](const state::ContainerEvent& event) {
+      if (event.at > shown_until) show(event);
+    }));
+    TRY(std::move(printed));
+    printed = {};
+    pollfd polled[] = {{follower.fd(), POLLIN, 0}, {signals.fd(), POLLIN, 0}, {alarm.get(), POLLIN, 0}};
     if (::poll(polled, 3, -1) < 0 && errno != EINTR) return os_error("waiting for events");
     if (signals.next() != 0) return 128 + SIGINT;
     if (polled[2].revents != 0) return 0;
-    while (true) {
-      auto event = next_event(client);
-      if (!event) return 0;  // the supervisor has ended: nothing runs, nothing more can happen
-      if (!event->has_value()) break;
-      if ((*event)->value("event", "") != "container") continue;
-      TRY(print(options.as_json ? event_json(**event) : event_line(**event)));
-    }
   }
 }
 
@@ -110,8 +143,7 @@ Command events_command() {
   auto options = std::make_shared<EventOptions>();
   Command command{.name = "events", .usage = "[OPTIONS] [SERVICE...]", .summary = "Show what happens to containers"};
   command.flags = {{"json", 0, &options->as_json, "One JSON object per line"},
-                   {"since", 0, &options->since, "Also events after this time", "TIME", false,
-                    "past events are not kept; follow them from before"},
+                   {"since", 0, &options->since, "Also events after this time", "TIME"},
                    {"until", 0, &options->until, "End at this time", "TIME"}};
   command.complete = Complete::services;
   command.run = [options](Context& context, const Strings& services) { return events(context, *options, services); };

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -98,6 +99,24 @@ nlohmann::ordered_json row_of(const state::ContainerRecord& container, const Sam
   return row;
 }
 
+/// Ten cells, filled as far as `percent` of `whole` goes.
+std::string bar(double percent, double whole) {
+  constexpr int kCells = 10;
+  const int filled = std::clamp(static_cast<int>(percent / whole * kCells + 0.5), 0, kCells);
+  std::string text;
+  for (int i = 0; i < kCells; ++i) text += i < filled ? "█" : "░";
+  return text;
+}
+
+/// For a person at a terminal: how much of the machine's processors and of the memory limit is in use.
+void add_bars(nlohmann::ordered_json& row) {
+  const double processors = static_cast<double>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))) * 100;
+  for (const auto& [key, whole] : {std::pair{"CPUPerc", processors}, std::pair{"MemPerc", 100.0}}) {
+    const std::string text = row[key].get<std::string>();
+    if (text.ends_with('%')) row[key] = bar(std::strtod(text.c_str(), nullptr), whole) + " " + text;
+  }
+}
+
 class Stats {
  public:
   Stats(Context& context, const Options& options, ProjectScope scope, Strings services, runtime::cgroup::Layout layout)
@@ -146,6 +165,9 @@ class Stats {
           row_of(container, before == previous_.end() ? nullptr : &before->second, current, options_.no_trunc));
     }
     previous_ = std::move(now);
+    if (options_.format.empty() && is_terminal(STDOUT_FILENO)) {
+      for (auto& row : rows) add_bars(row);
+    }
     const Listing listing{{{"CONTAINER ID", "ID"},
                            {"NAME", "Name"},
                            {"CPU %", "CPUPerc"},
