@@ -104,7 +104,7 @@ class Judge {
   /// The failure names another service.
   void blame_another(const FailureRecord& failure) {
     const std::string first = failure.message.substr(0, failure.message.find('\n'));
-    verdict_.headline = "it was not started, because another service failed: " + first;
+    verdict_.headline = "it does not run, because another service failed: " + first;
     for (const FailedContainer& other : failure.containers) {
       const std::string& service = other.record.service;
       if (service != in_.service && contains(failure.message, '"' + service + '"')) verdict_.ask.push_back(service);

@@ -54,6 +54,12 @@ class Why(TestCase):
         self.check("why-user", service("command: sleep 1000\nuser: nobody-known"), "nobody-known",
                    r"could not be started: .*nobody-known")
 
+    def test_what_ran_well_was_taken_back_with_the_others(self):
+        more = "  other:\n    image: busybox\n    command: sleep 1000\n    stop_grace_period: 0s\n"
+        body = "command: sleep 1000\nuser: nobody-known\ndepends_on: [other]"
+        project, _ = self.check("why-taken-back", service(body, more), "nobody-known", "nobody-known")
+        self.assertRegex(project.run("why", "other").stdout, "other: it does not run, because another service failed: ")
+
     def test_port_taken(self):
         port = free_port()
         with socket.socket() as taken:

@@ -34,6 +34,12 @@ void add_lines(const Context& context, WhyInput& input) {
   }
 }
 
+/// One that was only taken back with the others, when the command failed: its record would say that it runs.
+bool ran_well(const state::ContainerRecord& record) {
+  const std::string& health = record.health.status;
+  return record.phase == state::Phase::running && (health.empty() || health == "healthy");
+}
+
 Result<WhyInput> collect(Context& context, const ProjectScope& scope, const std::string& service) {
   WhyInput input;
   input.service = service;
@@ -48,7 +54,7 @@ Result<WhyInput> collect(Context& context, const ProjectScope& scope, const std:
   input.failure = state::load_failure(context.paths(), scope.name);
   if (input.containers.empty() && input.failure) {
     for (const auto& one : input.failure->containers) {
-      if (one.record.service != service) continue;
+      if (one.record.service != service || ran_well(one.record)) continue;
       input.containers.push_back(one.record);
       input.lines = one.lines;
     }
