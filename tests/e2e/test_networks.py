@@ -60,7 +60,7 @@ networks:
         self.assertEqual(refused.returncode, 1)
         self.assertIn("e2e-share-one-left-1, e2e-share-two-right-1", refused.stderr)
         two.down("-t", "0")
-        self.assertNotEqual(one.exec("left", "nslookup", "right", check=False).returncode, 0)
+        wait_until(lambda: one.exec("left", "nslookup", "right", check=False).returncode != 0, 10, "the name's end")
         one.down("-t", "0")
         self.assertIn("e2e-shared", store.run("network", "ls", "--filter", "label=made=here").stdout)
         self.assertIn("e2e-shared", store.run("network", "prune", "-f").stdout)
