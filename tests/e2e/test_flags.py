@@ -60,6 +60,7 @@ services:
   second: {build: {dockerfile_inline: "FROM busybox\\nRUN sleep 0.3"}, depends_on: [first]}
 """,
     "broken.yaml": "services: {web: {image: busybox, networks: [nowhere]}}\n",
+    "far.yaml": "services: {web: {image: '127.0.0.1:1/app:1'}}\n",  # where nobody listens
     "models.yaml": "services: {web: {image: busybox, models: [llm]}}\nmodels: {llm: {model: ai/model}}\n",
     "unbuilt.yaml": "services: {web: {build: ./image}}\n",
     "slow.yaml": "services: {slow: {image: busybox, command: sh -c \"trap '' TERM; echo ready; while :; do sleep 1; done\", "
