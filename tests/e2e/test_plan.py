@@ -63,7 +63,7 @@ class Plan(TestCase):
         project = Project.of_text(workspace(), name, text)
         for file, content in files.items():
             write(project, file.replace("_", "."), content)
-        self.addCleanup(lambda: project.down("-v", "-t", "0", check=False))
+        self.addCleanup(lambda: project.down("-v", "--remove-orphans", "-t", "0", check=False))
         return project
 
     def plan(self, project, *arguments):
