@@ -51,7 +51,10 @@ class Rootless(TestCase):
         cls.home = tempfile.mkdtemp(prefix="compose-rootless-", dir=os.environ.get("E2E_WORK", "/var/tmp"))
         cls.addClassCleanup(lambda: shutil.rmtree(cls.home, ignore_errors=True))
         subprocess.run(["useradd", "--home-dir", cls.home, "--no-create-home", "--shell", "/bin/sh", USER], check=True)
-        cls.addClassCleanup(lambda: subprocess.run(["userdel", USER], check=True))
+        # userdel refuses (8) while a process of the user is still on its way out.
+        cls.addClassCleanup(lambda: wait_until(
+            lambda: subprocess.run(["userdel", USER], stderr=subprocess.DEVNULL, check=False).returncode != 8, 10,
+            "a user without processes"))
         cls.uid, cls.gid = pwd.getpwnam(USER)[2:4]
         # Open to all, as udev's rules leave it on every Debian; a bare machine may have it otherwise.
         mode = os.stat("/dev/net/tun").st_mode & 0o777
