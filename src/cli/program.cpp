@@ -83,8 +83,23 @@ int perform(const Command& command, GlobalOptions options, const Strings& argume
 
 /// Commands that need no engine, and so no right either.
 bool only_reads_files(std::string_view name) {
-  constexpr std::string_view kNames[] = {"config", "convert", "graph", "version", "completion", "__complete", "doctor"};
-  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+  constexpr std::string_view kNames[] = {"__complete",
+                                         "__describe",
+                                         "__man",
+                                         "alpha viz",
+                                         "check",
+                                         "completion",
+                                         "config",
+                                         "convert",
+                                         "diff",
+                                         "doctor",
+                                         "graph",
+                                         "export kubernetes",
+                                         "import kubernetes",
+                                         "publish",
+                                         "version"};
+  return std::ranges::find(kNames, name) != std::end(kNames) || name.starts_with("kubernetes ") ||
+         name.starts_with("bridge ");
 }
 
 /// Commands that change something in one step, of which there is nothing to show beforehand.

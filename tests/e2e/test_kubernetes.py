@@ -130,6 +130,7 @@ class Kubernetes(unittest.TestCase):
         failed = self.compose("import", "kubernetes", "out", "-o", "back.yaml", code=1)
         self.assertIn("is there already", failed.stderr)
 
+    @e2e.needs_root
     def test_a_service_called_kubernetes_is_still_exported(self):
         failed = self.compose("export", "--", "kubernetes", code=1)
         self.assertIn("no such service: kubernetes", failed.stderr)

@@ -35,7 +35,7 @@ class Workspace:
         self.kept_root = os.environ.get("E2E_KEEP")
         self.state_root = self.kept_root or os.path.join(self.directory, "root")
         # Short, since it begins the names of sockets (unix(7): 108 bytes).
-        self.run_root = tempfile.mkdtemp(prefix="ce-", dir="/run")
+        self.run_root = tempfile.mkdtemp(prefix="ce-", dir="/run" if os.geteuid() == 0 else None)
         self.projects = set()  # names of those that were made in it
         self.calls = os.path.join(self.directory, "calls-of-other-engines")
         traps = self.folder("traps")
