@@ -221,6 +221,8 @@ void Monitor::started() {
   request_.plan.cgroup.settings = {};
   request_.plan.attachments = {};
   ::malloc_trim(0);
+  // It may have ended already, and its signal may have been the first of the two events that we heard of.
+  reap();
 }
 
 /// Before the last event goes out: whoever hears it may start the container again.
@@ -243,6 +245,10 @@ void Monitor::on_signal() {
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
   }
+  reap();
+}
+
+void Monitor::reap() {
   int status = 0;
   pid_t pid = 0;
   // The container's process is left to the launch as long as that is under way: it knows why it ended.

@@ -72,6 +72,7 @@ class Monitor {
   void rewatch(int fd, std::uint32_t events);
   void dispatch(int fd, std::uint32_t events);
   void on_signal();
+  void reap();
   void on_exit(int status);
   void on_stream(Stream& stream);
   std::size_t read_stream(Stream& stream);

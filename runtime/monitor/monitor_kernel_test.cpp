@@ -45,6 +45,15 @@ class MonitorTest : public Bench {
     }
     return {};
   }
+  /// The fields of /proc/PID/stat that follow the name.
+  static std::vector<std::string> stat_of(pid_t pid) {
+    const auto stat = sys::read_file(fmt::format("/proc/{}/stat", pid));
+    return stat ? split(stat->substr(stat->rfind(')') + 2), ' ') : std::vector<std::string>{"", "0"};
+  }
+  static bool wait_for_state(pid_t pid, const std::string& letter) {
+    for (int i = 0; i < 20000 && stat_of(pid)[0] != letter; ++i) ::usleep(1000);
+    return stat_of(pid)[0] == letter;
+  }
   static void wait_started(monitor::Client& client) {
     while (next_event(client).kind != Kind::started) {
     }
@@ -68,6 +77,31 @@ TEST_F(MonitorTest, TellsCreatedStartedExitedInOrder) {
   ASSERT_TRUE(record.ok());
   EXPECT_THAT(*record, HasSubstr("\"exit_code\":7,\"signal\":0"));
   EXPECT_EQ(next_event(client).kind, Kind::lost) << "the monitor leaves when its news has been heard";
+}
+
+TEST_F(MonitorTest, HearsOfAnEndBeforeItHearsOfTheStart) {
+  // So many that there is time to stop it before it runs its program.
+  for (int i = 0; i < 300; ++i) spec.mounts.push_back({fmt::format("/tmp/{}", i), "tmpfs", "tmpfs", {}, {}, {}});
+  pid_t container = 0;
+  {
+    auto first = start();
+    container = next_event(first).pid;
+    ASSERT_EQ(::kill(container, SIGSTOP), 0);
+    ASSERT_TRUE(first.goodbye().ok());
+  }
+  auto client = monitor::Client::connect(socket());
+  ASSERT_TRUE(client.ok()) << client.error().message();
+  const auto present = next_event(*client);  // it looks for events now
+  if (present.kind != Kind::created) GTEST_SKIP() << "the container's program ran before it could be stopped";
+  const pid_t keeper = std::stoi(stat_of(container)[1]);
+  ASSERT_EQ(::kill(keeper, SIGSTOP), 0);
+  ASSERT_TRUE(wait_for_state(keeper, "T"));
+  // The kernel tells what happened first, first.
+  ASSERT_EQ(::kill(keeper, SIGCHLD), 0);
+  ASSERT_EQ(::kill(container, SIGCONT), 0);
+  ASSERT_TRUE(wait_for_state(container, "Z"));
+  ASSERT_EQ(::kill(keeper, SIGCONT), 0);
+  EXPECT_EQ(finish(*client).last.kind, Kind::exited);
 }
 
 TEST_F(MonitorTest, ReportsSignals) {
