@@ -328,9 +328,13 @@ Result<std::vector<Publication>> Networks::move_ports(const std::string& from, s
   std::vector<Publication> old{moving, claims.end()};
   claims.erase(moving, claims.end());
   std::vector<Entry> removed, added;
+  std::vector<IpAddress> left;
+  std::vector<firewall::Port> opened;
   for (const Publication& claim : old) {
     TRY_ASSIGN(const firewall::Port port, firewall::read_port(claim));
     append(removed, firewall::port_entries(ports::inside(port)));
+    for (const auto& target : {port.target4, port.target6})
+      if (target) left.push_back(*target);
   }
   std::vector<ports::Hold> new_holds;
   std::set<std::uint16_t> kept;
@@ -344,11 +348,13 @@ Result<std::vector<Publication>> Networks::move_ports(const std::string& from, s
     } else {
       TRY_ASSIGN(const firewall::Port port, firewall::read_port(publication));
       TRY_ASSIGN(ports::Hold held, take(port, publication, claims, false));
+      held.published = port;
       new_holds.push_back(std::move(held));
     }
     publication.host_port_end = 0;
     TRY_ASSIGN(const firewall::Port port, firewall::read_port(publication));
     append(added, firewall::port_entries(ports::inside(port)));
+    opened.push_back(port);
     claims.push_back(publication);
   }
   std::set<std::string> needed, seen;
@@ -362,11 +368,20 @@ Result<std::vector<Publication>> Networks::move_ports(const std::string& from, s
     return needed.contains(text) || !seen.insert(text).second;
   });
   TRY(impl_->change_rules(added, removed));
+  // Clients ask again after a second, and get to the other container then.
+  TRY(ports::forget_unanswered(left));
   TRY(impl_->files.save_ports(claims));
   auto holds = std::move(impl_->holds[from]);
   impl_->holds.erase(from);
   std::erase_if(holds, [&](const ports::Hold& hold) { return !kept.contains(hold.port); });
   std::move(new_holds.begin(), new_holds.end(), std::back_inserter(holds));
+  for (ports::Hold& hold : holds) {
+    const auto now = std::ranges::find_if(opened, [&](const firewall::Port& port) {
+      return port.host_port == hold.port && port.protocol == hold.published.protocol &&
+             port.host_ip == hold.published.host_ip;
+    });
+    if (now != opened.end()) hold.published = *now;
+  }
   if (!publications.empty()) impl_->holds[publications.front().container_id] = std::move(holds);
   return publications;
 }

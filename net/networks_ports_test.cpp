@@ -197,6 +197,46 @@ TEST_F(NetworksTest, PortsMoveFromOneContainerToAnother) {
   EXPECT_EQ(ask(*outside_, kHostAddress, 8082, SOCK_STREAM, kShort), "refused") << "only the other one had it";
 }
 
+TEST_F(NetworksTest, WhoWasNotAnsweredGetsToTheNextContainer) {
+  COMPOSE_NETNS(old_netns);
+  COMPOSE_NETNS(new_netns);
+  Container old{old_netns, "aa"}, fresh{new_netns, "bb"};
+  const Network front = ensure(spec("front"));
+  attach(old, "web", {front});
+  attach(fresh, "webb", {front});
+  COMPOSE_ASSERT_OK(publish({publication(old, 8080)}));
+  // A server whose queue has room for one: who comes after it is not answered and asks again after a second.
+  UniqueFd listener, served, waiting;
+  old_netns.run([&] {
+    const Endpoint where = Endpoint::of("0.0.0.0", 80);
+    listener.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::bind(listener.get(), where.get(), where.size), 0);
+    ASSERT_EQ(::listen(listener.get(), 0), 0);
+  });
+  pollfd connected{-1, POLLOUT, 0};
+  outside_->run([&] {
+    const Endpoint where = Endpoint::of(kHostAddress, 8080);
+    served.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::connect(served.get(), where.get(), where.size), 0);
+    waiting.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    ASSERT_EQ(::connect(waiting.get(), where.get(), where.size), -1);
+    connected.fd = waiting.get();
+    ASSERT_EQ(::poll(&connected, 1, kShort), 0) << "there was room for it";
+  });
+  const WhoAmI server{new_netns, "0.0.0.0", 80};
+  host_->run([&] { COMPOSE_ASSERT_OK(networks_->move_ports(old.id, {publication(fresh, 8080)})); });
+  ASSERT_EQ(::poll(&connected, 1, 20000), 1) << "it still waits for the old one";
+  connected.events = POLLIN;
+  ASSERT_EQ(::poll(&connected, 1, 20000), 1);
+  char buffer[64];
+  const ssize_t got = ::recv(waiting.get(), buffer, sizeof buffer, 0);
+  EXPECT_EQ(std::string(buffer, got > 0 ? static_cast<std::size_t>(got) : 0), kOutsideAddress);
+  // What stands goes on.
+  const UniqueFd accepted{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+  ASSERT_EQ(::send(accepted.get(), "old", 3, 0), 3);
+  EXPECT_EQ(::recv(served.get(), buffer, sizeof buffer, 0), 3);
+}
+
 TEST_F(NetworksTest, RandomPortsAndRangesAreChosen) {
   COMPOSE_NETNS(web_netns);
   Container web{web_netns, "aa"};

@@ -8,6 +8,7 @@
 
 #include "net/host_settings.hpp"
 #include "net/networks_impl.hpp"
+#include "net/ports/conntrack.hpp"
 
 namespace compose::net {
 
@@ -30,6 +31,18 @@ std::set<std::string> texts(const std::vector<Entry>& entries) {
 
 void leave_out(std::vector<Entry>& entries, const std::set<std::string>& these) {
   std::erase_if(entries, [&](const Entry& entry) { return these.contains(firewall::to_text(entry)); });
+}
+
+/// Whom `before` leads to and `now` does not.
+std::vector<IpAddress> left_alone(const Spread& before, const Spread& now) {
+  std::vector<IpAddress> list;
+  for (const auto targets : {&Spread::targets4, &Spread::targets6}) {
+    for (const std::string& text : before.*targets) {
+      if (std::ranges::find(now.*targets, text) != (now.*targets).end()) continue;
+      if (const auto address = IpAddress::parse(text); address.ok()) list.push_back(*address);
+    }
+  }
+  return list;
 }
 
 bool belongs(const Spread& spread, const std::string& owner) {
@@ -61,6 +74,7 @@ Result<void> Networks::spread(Spread wanted) {
   TRY(add_addresses(network->bridge, addresses_of(wanted)));
   TRY(impl_->change_rules(added, removed));
   if (before != spreads.end()) {
+    TRY(ports::forget_unanswered(left_alone(*before, wanted)));
     *before = std::move(wanted);
   } else {
     spreads.push_back(std::move(wanted));

@@ -11,6 +11,7 @@ namespace {
 
 // include/net/tcp_states.h
 constexpr std::string_view kEstablished = "01";
+constexpr std::string_view kHalfOpen = "03";   // SYN_RECV: for the client it stands already
 constexpr std::string_view kCloseWait = "08";  // the peer has said all, the answer may still be on its way
 constexpr std::string_view kListen = "0A";
 
@@ -53,7 +54,7 @@ int served_connections(std::string_view table) {
   }
   int count = 0;
   for (const Row& row : all) {
-    const bool open = row.state == kEstablished || row.state == kCloseWait;
+    const bool open = row.state == kEstablished || row.state == kHalfOpen || row.state == kCloseWait;
     if (open && listening.contains(row.local_port) && !loopback(row.remote_address)) ++count;
   }
   return count;

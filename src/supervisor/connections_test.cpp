@@ -12,8 +12,9 @@ TEST(ServedConnections, CountsThoseToListeningPortsFromOutside) {
   const std::string table = std::string{kHead} +
                             "   0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1\n"
                             "   1: 020012AC:0050 010012AC:C350 01 00000000:00000000 00:00000000 00000000 0 0 2\n"
-                            "   2: 020012AC:0050 010012AC:C351 08 00000000:00000000 00:00000000 00000000 0 0 3\n";
-  EXPECT_EQ(served_connections(table), 2);
+                            "   2: 020012AC:0050 010012AC:C351 08 00000000:00000000 00:00000000 00000000 0 0 3\n"
+                            "   3: 020012AC:0050 010012AC:C352 03 00000000:00000000 01:00000064 00000000 0 0 0\n";
+  EXPECT_EQ(served_connections(table), 3) << "one of them waits for a place in the server's queue";
 }
 
 TEST(ServedConnections, LeavesOutItsOwnAndWhatHasEnded) {
