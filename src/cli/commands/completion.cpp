@@ -7,6 +7,7 @@
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
 #include "cli/project_loading.hpp"
+#include "cli/shell_words.hpp"
 #include "compose/load/disk_files.hpp"
 #include "image/store.hpp"
 
@@ -14,120 +15,168 @@ namespace compose::cli {
 namespace {
 
 // An answer is a line: a word, or a word, a tab and what it means. ":files", ":yaml" and ":folders" ask the shell for
-// names of files, those of Compose files, and folders.
-constexpr std::string_view kBash = R"(_compose_complete() {
-  local word=${COMP_WORDS[COMP_CWORD]} line colon=
-  # Bash takes "db:/etc" for three words; put them together again.
-  if declare -F _get_comp_words_by_ref >/dev/null; then
-    local cur words cword
-    _get_comp_words_by_ref -n : cur words cword
-    word=$cur
-    COMP_WORDS=("${words[@]}")
-    COMP_CWORD=$cword
-    [[ $word == *:* ]] && colon=${word%"${word##*:}"}
-  fi
+// names of files, those of Compose files, and folders. After "--flag=" the answers are values alone.
+constexpr std::string_view kBash = R"sh(_compose_add() {
+  local full=$flag$1
+  [[ $full == "$word"* ]] && COMPREPLY+=("${full#"$kept"}")
+}
+_compose_complete() {
+  # Bash has split at ":" and "=", too; put the words together again as they stand in the line.
+  local rest=${COMP_LINE:0:COMP_POINT} words=() piece i
+  for ((i = 0; i <= COMP_CWORD; ++i)); do
+    [[ $i -eq 0 || $rest == [[:space:]]* ]] && words+=("")
+    rest=${rest#"${rest%%[![:space:]]*}"}
+    piece=${COMP_WORDS[i]:0:${#rest}}
+    words[${#words[@]}-1]+=$piece
+    rest=${rest:${#piece}}
+  done
+  local word=${words[${#words[@]}-1]} flag= breaks= kept= line name
+  [[ $word == --*=* ]] && flag=${word%%=*}=
+  # What stands before the last of these is kept in the line.
+  [[ $COMP_WORDBREAKS == *:* ]] && breaks=:
+  [[ $COMP_WORDBREAKS == *=* ]] && breaks+==
+  [[ -n $breaks ]] && kept=${word%"${word##*[$breaks]}"}
   COMPREPLY=()
   while IFS= read -r line; do
     case $line in
-      :files) compopt -o filenames; mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$word") ;;
-      :folders) compopt -o filenames; mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -d -- "$word") ;;
-      :yaml)
-        compopt -o filenames
-        mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$word" | grep -E '\.ya?ml$')
-        mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -d -- "$word") ;;
-      *)
-        line=${line%%$'\t'*}
-        [[ $line == "$word"* ]] && COMPREPLY+=("${line#"$colon"}") ;;
+      :files | :folders | :yaml)
+        # Not beside "service:", whose colon would be quoted then.
+        [[ ${#COMPREPLY[@]} -eq 0 ]] && compopt -o filenames
+        while IFS= read -r name; do
+          [[ $line != :yaml || -d $name || $name =~ \.ya?ml$ ]] && _compose_add "$name"
+        done < <(compgen "$([[ $line == :folders ]] && echo -d || echo -f)" -- "${word#"$flag"}") ;;
+      *) _compose_add "${line%%$'\t'*}" ;;
     esac
-  done < <("${COMP_WORDS[0]}" __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+  done < <("${words[0]}" __complete -- "${words[@]:1}" 2>/dev/null)
   [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=:] ]] && compopt -o nospace
   return 0
 }
 complete -F _compose_complete compose docker-compose
-)";
+)sh";
 
-constexpr std::string_view kZsh = R"(#compdef compose docker-compose
+constexpr std::string_view kZsh = R"sh(#compdef compose docker-compose
 _compose() {
-  local line tab=$'\t'
-  local -a answers
-  for line in "${(@f)$("${words[1]}" __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
+  local line word tab=$'\t'
+  local -a lines answers open
+  lines=("${(@f)$("${words[1]}" __complete -- "${(@)words[2,CURRENT-1]}" "$PREFIX" 2>/dev/null)}")
+  [[ $PREFIX == --*=* ]] && compset -P 1 '*='
+  for line in "${lines[@]}"; do
     case $line in
       '') ;;
       :files) _files ;;
       :folders) _files -/ ;;
       :yaml) _files -g '*.(yaml|yml)' ;;
-      *$tab*) answers+=("${${line%%$tab*}//:/\\:}:${line#*$tab}") ;;
-      *) answers+=("${line//:/\\:}") ;;
+      *)
+        word=${${line%%$tab*}//:/\\:}
+        [[ $line == *$tab* ]] && word+=:${line#*$tab}
+        if [[ $line == *[:=] ]]; then open+=("$word"); else answers+=("$word"); fi ;;
     esac
   done
   (( ${#answers} )) && _describe 'compose' answers
+  (( ${#open} )) && _describe 'compose' open -S ''
 }
 if [[ ${funcstack[1]} == _compose ]]; then
   _compose "$@"
 else
   compdef _compose compose docker-compose
 fi
-)";
+)sh";
 
-constexpr std::string_view kFish = R"(function __compose_complete
-  set -l words (commandline -opc) (commandline -ct)
-  for line in ($words[1] __complete -- $words[2..-1] 2>/dev/null)
+constexpr std::string_view kFish = R"sh(function __compose_complete
+  set -l words (commandline -opc)
+  set -l word (commandline -ct)
+  set -l flag (string match -r -- '^--[^=]*=' "$word")
+  set -l value (string replace -r -- '^--[^=]*=' '' "$word")
+  for line in ($words[1] __complete -- $words[2..-1] "$word" 2>/dev/null)
     switch $line
-      case ':files' ':yaml'
-        __fish_complete_path (commandline -ct)
+      case ':files'
+        __fish_complete_path "$value" | string replace -r -- '^' "$flag"
+      case ':yaml'
+        __fish_complete_path "$value" | string match -r -- '^[^\t]*(?:/|\.ya?ml)(?:\t.*)?$' | string replace -r -- '^' "$flag"
       case ':folders'
-        __fish_complete_directories (commandline -ct)
+        __fish_complete_directories "$value" | string replace -r -- '^' "$flag"
       case '*'
-        printf '%s\n' $line
+        printf '%s\n' "$flag$line"
     end
   end
 end
 complete -c compose -f -a '(__compose_complete)'
 complete -c docker-compose -f -a '(__compose_complete)'
-)";
+)sh";
 
-/// What the words before the last one are: a command, and whether the last word is a flag's value.
-struct Place {
-  const Entry* entry = nullptr;
-  std::vector<Flag> flags;
-  const Flag* value_of = nullptr;
-  Strings group;  ///< words of a group ("image") without its command yet
+/// A flag as it stands in the line, and the value it brings along ("--file=x", "-fx").
+struct Typed {
+  const Flag* flag = nullptr;
+  std::optional<std::string> value;
 };
 
-const Flag* find_flag(const std::vector<Flag>& flags, const std::string& word) {
+Typed find_flag(const std::vector<Flag>& flags, const std::string& word) {
+  const std::size_t equals = word.find('=');
   for (const Flag& flag : flags) {
-    if (word == fmt::format("--{}", flag.name)) return &flag;
-    if (flag.letter != 0 && word.size() == 2 && word[0] == '-' && word[1] == flag.letter) return &flag;
+    if (word.substr(0, equals) == fmt::format("--{}", flag.name))
+      return {&flag, equals == std::string::npos ? std::nullopt : std::optional{word.substr(equals + 1)}};
+    if (flag.letter != 0 && word.size() >= 2 && word[0] == '-' && word[1] == flag.letter)
+      return {&flag, word.size() > 2 && flag.takes_value() ? std::optional{word.substr(2)} : std::nullopt};
   }
-  return nullptr;
+  return {};
+}
+
+/// A word as the shell would pass it to a program: without quotes, with the home folder. Nothing else is expanded,
+/// since pressing Tab must not run anything.
+std::string unquoted(const std::string& word) {
+  const auto words = shell_words(word);
+  const std::string plain = words && words->size() == 1 ? words->front() : word;
+  return word.starts_with("~/") ? environment_text("HOME") + plain.substr(1) : plain;
+}
+
+/// The single words of "table, json or a Go template": help text names what a format may be.
+Strings words_of(std::string_view help) {
+  Strings words;
+  std::string list{help.substr(help.find(": ") == std::string_view::npos ? 0 : help.find(": ") + 2)};
+  for (std::size_t at; (at = list.find(" or ")) != std::string::npos;) list.replace(at, 4, ", ");
+  for (const std::string& item : split(list, ',')) {
+    const std::string word{trim(item)};
+    if (!word.empty() && word.find(' ') == std::string::npos) words.push_back(word);
+  }
+  return words;
 }
 
 class Completer {
  public:
   explicit Completer(GlobalOptions given) : options_{std::move(given)} {}
 
+  /// `words`: those after the program's name, as they stand in the line; the last one is asked for.
   Strings answer(const Strings& words) {
     flags_ = global_flags(options_);
     Strings plain;  // words that are no flags
     const Flag* pending = nullptr;
+    bool flags_ended = false;
     for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+      const std::string word = unquoted(words[i]);
+      flags_ended = flags_ended || of_the_container();
       if (pending != nullptr) {
-        take(*pending, words[i]);
+        take(*pending, word);
         pending = nullptr;
-      } else if (words[i].starts_with('-')) {
-        const Flag* flag = find_flag(flags_, words[i]);
-        pending = flag != nullptr && flag->takes_value() ? flag : nullptr;
-      } else {
-        plain.push_back(words[i]);
+      } else if (!flags_ended && word == "--") {
+        flags_ended = true;
+      } else if (!flags_ended && word.starts_with('-')) {
+        const Typed typed = find_flag(flags_, word);
+        if (typed.value) take(*typed.flag, *typed.value);
+        pending = typed.flag != nullptr && !typed.value && typed.flag->takes_value() ? typed.flag : nullptr;
+      } else if (entry_ != nullptr) {
+        arguments_.push_back(word);
+      } else if (word != "help") {
+        plain.push_back(word);
         enter(plain);
       }
     }
     const std::string current = words.empty() ? "" : words.back();
     if (pending != nullptr) return values(*pending);
-    if (current.starts_with('-')) return flag_names();
-    if (entry_ == nullptr) return command_names(plain);
-    return arguments(plain.size() -
-                     static_cast<std::size_t>(std::count(entry_->name.begin(), entry_->name.end(), ' ')) - 1);
+    flags_ended = flags_ended || of_the_container();
+    if (!flags_ended && current.starts_with("--"))
+      if (const Typed typed = find_flag(flags_, current); typed.value) return values(*typed.flag);
+    if (!flags_ended && current.starts_with('-')) return flag_names();
+    return entry_ == nullptr ? command_names(plain) : arguments();
   }
 
  private:
@@ -137,8 +186,10 @@ class Completer {
     if (auto* text = std::get_if<std::string*>(&flag.target)) **text = value;
   }
 
+  /// Whether the words belong to the container's command now (run, exec).
+  bool of_the_container() const { return entry_ != nullptr && !command_.interspersed && !arguments_.empty(); }
+
   void enter(const Strings& plain) {
-    if (entry_ != nullptr) return;
     const Found found = find_entry(plain);
     if (found.entry == nullptr || found.entry->make == nullptr) return;
     entry_ = found.entry;
@@ -170,6 +221,7 @@ class Completer {
   }
 
   Strings values(const Flag& flag) {
+    if (!flag.takes_value()) return {"true", "false"};
     if (flag.name == "progress") return {"auto", "tty", "plain", "json", "quiet"};
     if (flag.name == "ansi") return {"auto", "always", "never"};
     if (flag.name == "profile") return profiles();
@@ -177,20 +229,23 @@ class Completer {
     if (flag.name == "pull") return {"always", "missing", "never", "build"};
     if (flag.name == "rmi") return {"local", "all"};
     if (flag.name == "status") return {"paused", "restarting", "removing", "running", "dead", "created", "exited"};
-    if (flag.name == "format") return {"table", "json"};
+    if (flag.name == "format") return words_of(flag.help);
     if (flag.name == "attach" || flag.name == "no-attach" || flag.name == "exit-code-from") return services();
     if (flag.name == "scale") return scales();
     if (flag.name == "file") return {":yaml"};
     if (flag.name == "project-directory" || flag.name == "root" || flag.name == "run-root") return {":folders"};
+    if (std::holds_alternative<int*>(flag.target) || std::holds_alternative<std::optional<int>*>(flag.target))
+      return {};
     return {":files"};
   }
 
-  /// `typed`: how many arguments of the command stand before the one asked for.
-  Strings arguments(std::size_t typed) {
+  Strings arguments() {
+    if (of_the_container()) return {":files"};
+    const bool full = arguments_.size() >= command_.max_args || (entry_->name == "port" && !arguments_.empty());
+    if (full) return {};
     if (entry_->name == "completion") return {"bash", "zsh", "fish"};
     switch (command_.complete) {
       case Complete::services:
-        if (!command_.interspersed && typed > 0) return {":files"};  // the container's command
         return entry_->name == "scale" ? scales() : services();
       case Complete::service_then_files: {
         Strings names = services();
@@ -225,6 +280,7 @@ class Completer {
     for (const yaml::Value* list : {loaded().canonical.get("services"), &loaded().disabled})
       if (list != nullptr && list->is_mapping())
         for (const yaml::Entry& entry : list->entries()) names.insert(entry.key);
+    for (const std::string& given : arguments_) names.erase(given);  // each service is named once
     return {names.begin(), names.end()};
   }
 
@@ -270,6 +326,7 @@ class Completer {
   std::vector<Flag> flags_;
   const Entry* entry_ = nullptr;
   Command command_{.name = {}, .summary = {}};
+  Strings arguments_;  ///< of the command, before the one asked for
   std::optional<load::LoadResult> result_;
 };
 
