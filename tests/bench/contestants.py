@@ -1,16 +1,13 @@
 """Who is measured: the program under test, and Docker Compose in the root file system the peers' scripts made."""
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import time
 
 import compose
 import images
-
-PEERS = os.path.join(compose.TOP, "../shared/peers")
-
+import peers
 
 def machine_class():
     """What figures depend on, without the machine's name."""
@@ -61,34 +58,26 @@ class Ours:
 
 
 class DockerCompose:
-    """The peers' root shares one folder with this machine, as /work there. Entering it takes some milliseconds that are
-    not Docker's: they are measured and taken off."""
+    """Entering the peers' root takes some milliseconds that are not Docker's: they are measured and taken off."""
 
     def __init__(self):
-        self.peer = os.path.join(PEERS, "peer")
-        if not os.path.exists(self.peer) or self._peer("docker", "info").returncode != 0:
-            raise SystemExit("Docker is not running: ../shared/peers/setup starts it")
-        cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
-        self.shared = os.path.join(os.environ.get("PEERS", os.path.join(cache, "compose-peers")), "work")
-        self.directories = []
+        if reason := peers.why_not("docker", "info"):
+            raise SystemExit(f"Docker is not running ({reason}): ../shared/peers/setup starts it")
+        self.folders = []
         times = []
         for _ in range(9):
             begin = time.monotonic()
-            self._peer("true")
+            subprocess.run([peers.PEER, "true"], stdin=subprocess.DEVNULL, check=False)
             times.append(time.monotonic() - begin)
         self.overhead = statistics.median(times)
 
-    def _peer(self, *command):
-        return subprocess.run([self.peer, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL, check=False)
-
     def project(self, name, text):
-        directory = os.path.join(self.shared, name)
-        self.directories.append(directory)
-        write(directory, text)
-        return Project("Docker Compose", [self.peer, "docker", "compose"], directory,
-                       {**os.environ, "PEER_CWD": f"/work/{name}"}, self.overhead)
+        folder = peers.Shared(name)
+        self.folders.append(folder)
+        write(folder.here, text)
+        return Project("Docker Compose", [peers.PEER, "docker", "compose", "-p", name], folder.here, folder.environment,
+                       self.overhead)
 
     def remove(self):
-        for directory in self.directories:
-            shutil.rmtree(directory, ignore_errors=True)
+        for folder in self.folders:
+            folder.remove()

@@ -2,10 +2,10 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 import unittest
 
+import peers
 from compose import TOP, run
 from e2e import TestCase, needs_our_own, needs_root, workspace
 
@@ -15,7 +15,6 @@ import cases  # noqa: E402
 import image_files  # noqa: E402
 
 BASE = "dockerfile-table-base"
-PEER = os.path.join(TOP, "..", "shared", "peers", "peer")
 
 
 def difference(expected, got):
@@ -103,10 +102,11 @@ class DockerfileTable(TestCase):
         self.assert_nothing_left(self.before)
 
     @unittest.skipUnless(os.environ.get("LONG") == "1", "takes minutes: set LONG=1")
-    @unittest.skipUnless(os.path.exists(PEER) and subprocess.run([PEER, "docker", "version"], check=False,
-                         capture_output=True).returncode == 0, "no Docker beside us (../shared/peers)")
     def test_4_docker_still_agrees(self):
-        work = os.path.expanduser("~/.cache/compose-peers/work")
+        if reason := peers.why_not("docker", "version"):
+            self.skipTest(reason)
+        shared = peers.Shared("dockerfile-table")
+        self.addCleanup(shared.remove)
         done = run([os.path.join(TABLE, "record"), "--check"], check=False, timeout=1800,
-                   env={**os.environ, "DOCKER_RUN": PEER, "DOCKER_WORK": f"{work}/dockerfile-table:/work/dockerfile-table"})
+                   env={**os.environ, "DOCKER_RUN": peers.PEER, "DOCKER_WORK": f"{shared.here}:{shared.there}"})
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

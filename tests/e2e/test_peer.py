@@ -7,16 +7,13 @@ same number of lines, "code" the exit code alone.
 import json
 import os
 import re
-import shutil
-import subprocess
 import unittest
 
 import compose
-from compose import TOP, Project
+import peers
+from compose import Project
 from e2e import TestCase, needs_root, workspace
 
-PEER = os.path.join(TOP, "../shared/peers/peer")
-PEERS = os.environ.get("PEERS", os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "compose-peers"))
 NAME = "cli-peer"  # of the project, in both
 
 FILES = {
@@ -108,16 +105,6 @@ def words(line):
     return [word.replace("\u00a0", " ") for word in line.split(" ")]
 
 
-def peer_is_up():
-    if not os.access(PEER, os.X_OK):
-        return "../shared/peers is not here"
-    try:
-        done = subprocess.run([PEER, "docker", "compose", "version"], capture_output=True, timeout=20, check=False)
-    except subprocess.TimeoutExpired:
-        return "the peer does not answer"
-    return "" if done.returncode == 0 else "the peer is not up: " + done.stderr.decode("utf-8", "replace").strip()
-
-
 def plain(text):
     """Without what differs from run to run."""
     text = text.replace("\x1b[2K", "")  # Debian's erases lines it never wrote, also in a pipe
@@ -160,16 +147,16 @@ class Seen:
 class SideBySide(TestCase):
     @classmethod
     def setUpClass(cls):
-        if reason := peer_is_up():
+        if reason := peers.why_not("docker", "compose", "version"):
             raise unittest.SkipTest(reason)
         cls.project = Project.of_text(workspace(), NAME, FILES["compose.yaml"])
-        cls.shared = os.path.join(PEERS, "work", NAME)
-        for folder in (cls.project.directory, cls.shared):
+        cls.shared = peers.Shared(NAME)
+        for folder in (cls.project.directory, cls.shared.here):
             os.makedirs(folder, exist_ok=True)
             for name, text in FILES.items():
                 with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
                     file.write(text)
-        cls.addClassCleanup(lambda: shutil.rmtree(cls.shared, ignore_errors=True))
+        cls.addClassCleanup(cls.shared.remove)
         cls.addClassCleanup(lambda: cls.theirs("down -v --remove-orphans -t 0"))
         cls.addClassCleanup(lambda: cls.ours("down -v --remove-orphans -t 0"))
 
@@ -180,8 +167,7 @@ class SideBySide(TestCase):
 
     @classmethod
     def theirs(cls, line):
-        return compose.run([PEER, "docker", "compose", "-p", NAME, *words(line)], check=False,
-                           env={**os.environ, "PEERS": PEERS, "PEER_CWD": "/work/" + NAME})
+        return cls.shared.run("docker", "compose", "-p", NAME, *words(line), check=False)
 
     def test_the_same_lines(self):
         self.assertGreaterEqual(len(LINES), 60)

@@ -1,15 +1,15 @@
 """How long the commands take that people and scripts call all day; LONG=1, on a quiet machine."""
 import os
-import shutil
 import subprocess
 import time
 import unittest
 
 import compose
+import peers
 from compose import Project
 from e2e import TestCase, needs_our_own, needs_root, workspace
-from test_peer import PEER, PEERS, peer_is_up
 
+DOCKER = ("docker", "compose")
 SERVICE = "  s{}: {{image: busybox, command: sleep 1000, stop_signal: KILL}}\n"
 
 
@@ -50,22 +50,18 @@ class Speed(TestCase):
         self.addCleanup(lambda: project.down("-t", "0", check=False, timeout=300))
         project.run(*prepare, timeout=300)
         ours = best([compose.PROGRAM, "-p", name, *words], 10, cwd=project.directory, env=project.environment)
-        if peer_is_up():
+        if peers.why_not(*DOCKER, "version"):
             return ours, None
-        shared = os.path.join(PEERS, "work", name)
-        os.makedirs(shared, exist_ok=True)
-        self.addCleanup(lambda: shutil.rmtree(shared, ignore_errors=True))
-        with open(os.path.join(shared, "compose.yaml"), "w", encoding="utf-8") as file:
+        shared = peers.Shared(name)
+        self.addCleanup(shared.remove)
+        with open(os.path.join(shared.here, "compose.yaml"), "w", encoding="utf-8") as file:
             file.write(text(count))
-        environment = {**os.environ, "PEERS": PEERS, "PEER_CWD": "/work/" + name}
-        peer = [PEER, "docker", "compose", "-p", name]
-        self.addCleanup(lambda: subprocess.run([*peer, "down", "-t", "0"], env=environment, check=False,
-                                               capture_output=True, timeout=600))
-        subprocess.run([*peer, *prepare], env=environment, check=True, capture_output=True, timeout=600)
-        return ours, best([*peer, *words], 5, env=environment)
+        self.addCleanup(lambda: shared.run(*DOCKER, "-p", name, "down", "-t", "0", check=False, timeout=600))
+        shared.run(*DOCKER, "-p", name, *prepare, timeout=600)
+        return ours, best([peers.PEER, *DOCKER, "-p", name, *words], 5, env=shared.environment)
 
     def test_help(self):
-        theirs = None if peer_is_up() else best([PEER, "docker", "compose", "--help"], 5, env={**os.environ, "PEERS": PEERS})
+        theirs = None if peers.why_not(*DOCKER, "version") else best([peers.PEER, *DOCKER, "--help"], 5)
         self.compare("--help", 10, best([compose.PROGRAM, "--help"], 20), theirs)
 
     def test_ps_of_100_services(self):

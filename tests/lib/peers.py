@@ -1,7 +1,8 @@
 """Real engines to try our runtime under, and to compare with: Docker and podman, in a root of their own.
 
 `../shared/peers/peer` beside the repository (or the program that PEER names) runs a command there. One folder is seen
-from both sides: PEERS/work here is /work there. Without it the tests that need it are skipped.
+from both sides: PEERS/work here is /work there. Without it the tests that need it are skipped. No other file knows
+these places.
 """
 import functools
 import os
@@ -14,38 +15,50 @@ from compose import TOP, run
 
 PEER = os.environ.get("PEER", os.path.join(TOP, "../shared/peers/peer"))
 HOME = os.environ.get("PEERS") or os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "compose-peers")
-WORK = os.path.join(HOME, "work")
+WORK, THERE = os.path.join(HOME, "work"), "/work"
 RUNTIME = os.path.join(os.path.dirname(os.environ.get("COMPOSE", os.path.join(TOP, "build/release/src/cli/compose"))),
                        "../../runtime/compose-runtime")
 
 
 @functools.cache
-def why_not():
-    """Why there is no peer here; empty if there is one."""
+def why_not(*command):
+    """Why no peer can run this command (by default any) here; empty if one can."""
     if os.geteuid() != 0:
         return "needs root: containers"
     if not os.access(PEER, os.X_OK):
         return "no real engines here: no ../shared/peers/peer beside the repository"
-    done = subprocess.run([PEER, "true"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        done = subprocess.run([PEER, *(command or ["true"])], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=30)
+    except subprocess.TimeoutExpired:
+        return f"the peers do not answer: {' '.join(command)}"
     return "" if done.returncode == 0 else f"no real engines run here: {done.stdout.strip()}"
 
 
-class Peers:
-    """A folder of our own on both sides, with our runtime in it."""
+class Shared:
+    """A folder of our own on both sides, `here` and `there`, in which commands run."""
 
     def __init__(self, name):
         self.here = tempfile.mkdtemp(prefix=name + "-", dir=WORK)
-        self.there = "/work/" + os.path.basename(self.here)
+        self.there = os.path.join(THERE, os.path.basename(self.here))
         os.chmod(self.here, 0o755)
-        shutil.copy(RUNTIME, self.here)
-        self.runtime = self.there + "/compose-runtime"
+        self.environment = {**os.environ, "PEER_CWD": self.there}
 
     def remove(self):
         shutil.rmtree(self.here, ignore_errors=True)
 
     def run(self, *command, **options):
         """Runs a command among the peers."""
-        return run([PEER, "env", "PODMAN_IGNORE_CGROUPSV1_WARNING=1", *command], **options)
+        return run([PEER, "env", "PODMAN_IGNORE_CGROUPSV1_WARNING=1", *command], env=self.environment, **options)
+
+
+class Peers(Shared):
+    """A folder with our runtime in it."""
+
+    def __init__(self, name):
+        super().__init__(name)
+        shutil.copy(RUNTIME, self.here)
+        self.runtime = self.there + "/compose-runtime"
 
 
 class Dockerd:
