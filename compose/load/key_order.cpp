@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <vector>
 
 namespace compose::load {
 namespace {
@@ -123,12 +124,29 @@ std::size_t rank(std::string_view key, const Kind& kind) {
 
 void order(Value& value, const Kind& kind);
 
+// Sorts small handles, whose rank is looked up once each, and moves every entry once.
+void sort_entries(yaml::Mapping& entries, const Kind& kind) {
+  struct Handle {
+    std::size_t rank;
+    Entry* entry;
+  };
+  const auto before = [](const Handle& a, const Handle& b) {
+    return a.rank != b.rank ? a.rank < b.rank : a.entry->key < b.entry->key;
+  };
+  std::vector<Handle> handles;
+  handles.reserve(entries.size());
+  for (Entry& entry : entries) handles.push_back({rank(entry.key, kind), &entry});
+  if (std::is_sorted(handles.begin(), handles.end(), before)) return;
+  std::sort(handles.begin(), handles.end(), before);
+  yaml::Mapping sorted;
+  sorted.reserve(handles.size());
+  for (const Handle& handle : handles)
+    sorted.add(std::move(handle.entry->key), handle.entry->key_place, std::move(handle.entry->value));
+  entries = std::move(sorted);
+}
+
 void order_entries(yaml::Mapping& entries, const Kind& kind) {
-  entries.sort([&](const Entry& a, const Entry& b) {
-    const std::size_t a_rank = rank(a.key, kind);
-    const std::size_t b_rank = rank(b.key, kind);
-    return a_rank != b_rank ? a_rank < b_rank : a.key < b.key;
-  });
+  if (entries.size() > 1) sort_entries(entries, kind);
   static constexpr Kind kUnknown{};
   for (Entry& entry : entries) {
     const auto member = std::find_if(kind.members.begin(), kind.members.end(),

@@ -66,6 +66,16 @@ const Node* property(const Node& node, const std::string& key) {
 
 // The first two equal items of a list, if there are any.
 std::optional<std::pair<std::size_t, std::size_t>> equal_items(const yaml::Sequence& items) {
+  if (items.size() < 2) return std::nullopt;
+  constexpr std::size_t kFew = 16;
+  if (items.size() <= kFew && std::all_of(items.begin(), items.end(), [](const Value& item) { return item.is_string(); })) {
+    for (std::size_t i = 1; i < items.size(); ++i) {
+      for (std::size_t k = 0; k < i; ++k) {
+        if (items[k].as_string() == items[i].as_string()) return std::pair{k, i};
+      }
+    }
+    return std::nullopt;
+  }
   std::unordered_map<std::string, std::size_t> seen;
   for (std::size_t i = 0; i < items.size(); ++i) {
     const auto [known, added] = seen.emplace(yaml::to_json(items[i], {true, false, false}), i);

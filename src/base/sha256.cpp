@@ -1,6 +1,7 @@
 #include "base/sha256.hpp"
 
-#include <openssl/evp.h>
+#define OPENSSL_SUPPRESS_DEPRECATED  // see Context
+#include <openssl/sha.h>
 
 #include <array>
 #include <span>
@@ -9,12 +10,11 @@
 
 namespace compose {
 
+// The functions of before OpenSSL 3: the newer ones first read openssl.cnf and look up a provider, milliseconds that each
+// command and each supervisor would pay for its first short hash. The code that hashes is the same.
 struct Sha256::Context {
-  EVP_MD_CTX* handle = EVP_MD_CTX_new();
-  Context() { EVP_DigestInit_ex(handle, EVP_sha256(), nullptr); }
-  Context(const Context&) = delete;
-  Context& operator=(const Context&) = delete;
-  ~Context() { EVP_MD_CTX_free(handle); }
+  SHA256_CTX state;
+  Context() { SHA256_Init(&state); }
 };
 
 Sha256::Sha256() : context_{std::make_unique<Context>()} {}
@@ -22,11 +22,11 @@ Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 Sha256::~Sha256() = default;
 
-void Sha256::update(const void* data, std::size_t size) { EVP_DigestUpdate(context_->handle, data, size); }
+void Sha256::update(const void* data, std::size_t size) { SHA256_Update(&context_->state, data, size); }
 
 std::string Sha256::finish_hex() {
-  std::array<unsigned char, 32> digest{};
-  EVP_DigestFinal_ex(context_->handle, digest.data(), nullptr);
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
+  SHA256_Final(digest.data(), &context_->state);
   return to_hex(digest);
 }
 
