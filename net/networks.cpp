@@ -274,7 +274,7 @@ Result<std::vector<Publication>> Networks::publish(std::vector<Publication> publ
     }
   }
   TRY(impl_->change_rules(plan.added, {}));
-  TRY(ports::forget_conversations(plan.opened));
+  TRY(impl_->rules.with_socket([&](auto& socket) { return ports::forget_conversations(socket, plan.opened); }));
   TRY(impl_->files.save_ports(claims));
   for (auto& [container, holds] : plan.holds)
     for (ports::Hold& hold : holds) impl_->holds[container].push_back(std::move(hold));
@@ -369,7 +369,7 @@ Result<std::vector<Publication>> Networks::move_ports(const std::string& from, s
   });
   TRY(impl_->change_rules(added, removed));
   // Clients ask again after a second, and get to the other container then.
-  TRY(ports::forget_unanswered(left));
+  TRY(impl_->rules.with_socket([&](auto& socket) { return ports::forget_unanswered(socket, left); }));
   TRY(impl_->files.save_ports(claims));
   auto holds = std::move(impl_->holds[from]);
   impl_->holds.erase(from);
@@ -412,7 +412,7 @@ Result<void> Networks::unpublish(std::span<const std::string> container_ids) {
     // A table that is gone (the last network went first) has nothing to take out.
     TRY_ASSIGN(const bool present, impl_->rules.present());
     if (present) TRY(impl_->change_rules({}, removed));
-    TRY(ports::forget_conversations(closed));
+    TRY(impl_->rules.with_socket([&](auto& socket) { return ports::forget_conversations(socket, closed); }));
     TRY(impl_->files.save_ports(claims));
   }
   for (const std::string& container : gone) impl_->holds.erase(container);

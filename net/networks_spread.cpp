@@ -74,7 +74,8 @@ Result<void> Networks::spread(Spread wanted) {
   TRY(add_addresses(network->bridge, addresses_of(wanted)));
   TRY(impl_->change_rules(added, removed));
   if (before != spreads.end()) {
-    TRY(ports::forget_unanswered(left_alone(*before, wanted)));
+    TRY(impl_->rules.with_socket(
+        [&](netlink::Socket& socket) { return ports::forget_unanswered(socket, left_alone(*before, wanted)); }));
     *before = std::move(wanted);
   } else {
     spreads.push_back(std::move(wanted));

@@ -53,6 +53,13 @@ class SpreadTest : public NetworksTest {
     });
     return made;
   }
+  /// Most hosts have no br_netfilter; where it is built in, new namespaces begin with it on.
+  void without_bridge_filter() {
+    host_->run([] {
+      for (const char* name : {"bridge/bridge-nf-call-iptables", "bridge/bridge-nf-call-ip6tables"})
+        if (read_net_sysctl(name)) COMPOSE_ASSERT_OK(write_net_sysctl(name, "0"));
+    });
+  }
   void apply(const Spread& spread) {
     host_->run([&] { COMPOSE_ASSERT_OK(networks_->spread(spread)); });
   }
@@ -103,6 +110,95 @@ TEST_F(SpreadTest, AVirtualAddressLeadsToAllReplicasOverBothFamilies) {
   apply(spread);
   EXPECT_EQ(answers(client_netns, spread.address4, 10), (std::map<std::string, int>{{"two", 10}}));
   EXPECT_EQ(answers(client_netns, spread.address6, 10), (std::map<std::string, int>{{"two", 10}}));
+}
+
+/// A server that refuses for a moment, as one that is ending does, and what a client then gets.
+TEST_F(SpreadTest, ARefusalIsPassedOnWhenItComesTwice) {
+  COMPOSE_NETNS(one_netns);
+  COMPOSE_NETNS(two_netns);
+  COMPOSE_NETNS(client_netns);
+  without_bridge_filter();
+  Container one{one_netns, "aa"}, two{two_netns, "bb"}, client{client_netns, "cc"};
+  const Network front = ensure(spec("front"));
+  attach(one, "web", {front});
+  attach(two, "web2", {front});
+  attach(client, "client", {front});
+  Spread spread = lease_spread(front.spec.name);
+  spread.targets4 = {one.leases[0].ipv4()};
+  spread.targets6 = {one.leases[0].ipv6()};
+  apply(spread);
+  const Teller t4{two_netns, "0.0.0.0", "two"}, t6{two_netns, "::", "two"};
+  for (const std::string& address : {spread.address4, spread.address6}) {
+    // Nobody listens, and the client is to hear of it: after TCP's second try, a second later.
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_EQ(ask(client_netns, address, 80, SOCK_STREAM, 5000), "refused") << address;
+    EXPECT_GT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds{500}) << address;
+  }
+  for (const bool v4 : {true, false}) {
+    const std::string& address = v4 ? spread.address4 : spread.address6;
+    std::string answer;
+    std::thread asks{[&] { answer = ask(client_netns, address, 80, SOCK_STREAM, 5000); }};
+    // The refusal is counted in the set: then it has been held back.
+    const auto refused = [&] {
+      std::size_t count = 0;
+      host_->run([&] {
+        auto socket = netlink::Socket::open(NETLINK_NETFILTER);
+        const auto elements = nft::elements(*socket, nft::Family::inet, firewall::table_name(state_.path()),
+                                            v4 ? "refused4" : "refused6");
+        if (elements.ok()) count = elements->size();
+      });
+      return count;
+    };
+    for (int i = 0; i < 5000 && refused() < 2; ++i) std::this_thread::yield();
+    EXPECT_EQ(refused(), 2U);
+    Spread now = spread;
+    now.targets4 = {two.leases[0].ipv4()};
+    now.targets6 = {two.leases[0].ipv6()};
+    apply(now);
+    asks.join();
+    EXPECT_EQ(answer, "two") << address;
+    apply(spread);
+  }
+}
+
+/// What was on its way to a replica that is gone without a word must not be bound to it.
+TEST_F(SpreadTest, ConnectionsToAReplicaThatIsSilentlyGoneGoToTheNextOne) {
+  COMPOSE_NETNS(one_netns);
+  COMPOSE_NETNS(two_netns);
+  COMPOSE_NETNS(client_netns);
+  without_bridge_filter();
+  Container one{one_netns, "aa"}, two{two_netns, "bb"}, client{client_netns, "cc"};
+  const Network front = ensure(spec("front"));
+  attach(one, "web", {front});
+  attach(two, "web2", {front});
+  attach(client, "client", {front});
+  const Teller t4{two_netns, "0.0.0.0", "two"}, t6{two_netns, "::", "two"};
+  Spread spread = lease_spread(front.spec.name);
+  // Addresses nobody has: they are as silent as a container without a namespace.
+  const std::string nobody4 = "172.18.3.77", nobody6 = spread.address6.substr(0, spread.address6.rfind(':')) + ":77";
+  for (const bool v4 : {true, false}) {
+    spread.targets4 = {nobody4};
+    spread.targets6 = {nobody6};
+    apply(spread);
+    std::string answer;
+    std::thread asks{
+        [&] { answer = ask(client_netns, v4 ? spread.address4 : spread.address6, 80, SOCK_STREAM, 8000); }};
+    const auto tracked = [&] {
+      std::string text;
+      host_->run([&] {
+        if (auto file = sys::read_file("/proc/thread-self/net/nf_conntrack"); file.ok()) text = *file;
+      });
+      return text.find(v4 ? nobody4 : "0077 ") != std::string::npos;
+    };
+    bool seen = false;
+    for (int i = 0; i < 500 && !seen; ++i) seen = tracked();
+    EXPECT_TRUE(seen);
+    spread.targets4 = {two.leases[0].ipv4()};
+    spread.targets6 = {two.leases[0].ipv6()};
+    apply(spread);
+    asks.join();
+    EXPECT_EQ(answer, "two") << (v4 ? "IPv4" : "IPv6");
+  }
 }
 
 TEST_F(SpreadTest, VirtualAddressesSurviveAFlushAndGoWithTheProject) {

@@ -68,8 +68,9 @@ std::string to_text(const Table& table) {
   const auto family = table.family == Family::inet ? "inet" : table.family == Family::ip ? "ip" : "ip6";
   std::string text = fmt::format("table {} {} {{\n", family, table.name);
   for (const Set& set : table.sets)
-    text += fmt::format("  {} {} {{ type {}{}{} }}\n", set.value.empty() ? "set" : "map", set.name, types_text(set.key),
-                        set.value.empty() ? "" : " : ", types_text(set.value));
+    text += fmt::format("  {} {} {{ type {}{}{}{} }}\n", set.value.empty() ? "set" : "map", set.name,
+                        types_text(set.key), set.value.empty() ? "" : " : ", types_text(set.value),
+                        set.lifetime_ms == 0 ? "" : fmt::format("; flags dynamic; timeout {}ms", set.lifetime_ms));
   for (const Chain& chain : table.chains) {
     text += fmt::format("  chain {} {{\n", chain.name);
     if (chain.hook)
@@ -114,7 +115,8 @@ void Transaction::add_table(const Table& table) {
     begin(NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL, table.family, fmt::format("add the nf_tables set {}", set.name));
     batch_.text(NFTA_SET_TABLE, table.name);
     batch_.text(NFTA_SET_NAME, set.name);
-    batch_.be32(NFTA_SET_FLAGS, set.value.empty() ? 0 : NFT_SET_MAP);
+    const bool dynamic = set.lifetime_ms != 0;
+    batch_.be32(NFTA_SET_FLAGS, (set.value.empty() ? 0 : NFT_SET_MAP) | (dynamic ? NFT_SET_EVAL | NFT_SET_TIMEOUT : 0));
     batch_.be32(NFTA_SET_KEY_TYPE, type_number(set.key));
     batch_.be32(NFTA_SET_KEY_LEN, types_size(set.key));
     if (!set.value.empty()) {
@@ -122,6 +124,13 @@ void Transaction::add_table(const Table& table) {
       batch_.be32(NFTA_SET_DATA_LEN, types_size(set.value));
     }
     batch_.be32(NFTA_SET_ID, next_set_id_++);
+    if (dynamic) {
+      constexpr std::uint32_t kMostElements = 65536;
+      batch_.be64(NFTA_SET_TIMEOUT, set.lifetime_ms);
+      const std::size_t description = batch_.nest(NFTA_SET_DESC);
+      batch_.be32(NFTA_SET_DESC_SIZE, kMostElements);
+      batch_.end(description);
+    }
     if (set.key == std::vector{Type::ifname}) {
       // For nft's eyes only: the key is in host byte order, else it lists names as empty.
       constexpr std::uint32_t kHostEndian = 1;

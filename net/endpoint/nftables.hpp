@@ -43,6 +43,8 @@ struct Set {
   std::string name;
   std::vector<Type> key;
   std::vector<Type> value;  ///< empty: a set; else a map
+  /// Not 0: rules put elements into it, which go by themselves after so many milliseconds.
+  std::uint32_t lifetime_ms = 0;
 };
 
 struct Element {
@@ -90,6 +92,13 @@ class Rule {
   Rule& dnat_spread(Family family, const std::string& map, std::uint32_t slots);
   /// ip daddr @set, or ip6 daddr @set; tests the family itself.
   Rule& destination_in(Family family, const std::string& set);
+  /// A TCP reset that answers the first packet of a connection: its sequence number is 0 (RFC 9293, 3.10.7.1).
+  Rule& tcp_refusal();
+  /// ct original ip daddr @set (or ip6); tests the family itself.
+  Rule& original_destination_in(Family family, const std::string& set);
+  /// ip daddr . th dport . ct original ip daddr @set: the client of a translated connection, seen from an answer.
+  /// With `add` the set gets it. Tests the family itself.
+  Rule& asking_client_in(Family family, const std::string& set, bool add);
   Rule& masquerade();
   /// An ICMP "port unreachable" for what is not ICMP itself; TCP takes it for a refused connection.
   Rule& refuse();
@@ -115,6 +124,7 @@ class Rule {
   void compare(std::uint32_t reg, std::string_view value, bool equal = true);
   void conntrack_bits(std::uint32_t key, std::uint32_t bits);
   void lookup(const std::string& set, std::uint32_t reg, bool invert = false);
+  void original_destination(bool ipv4, std::uint32_t reg);
   std::string text_;
   std::string expressions_;
 };

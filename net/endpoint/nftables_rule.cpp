@@ -372,6 +372,71 @@ Rule& Rule::destination_in(Family family, const std::string& set) {
   return *this;
 }
 
+Rule& Rule::tcp_refusal() {
+  constexpr std::uint32_t kSequence = 4, kFlags = 13;
+  constexpr std::uint8_t kTcp = 6, kReset = 4;
+  const std::uint32_t zero = 0;
+  const std::uint8_t none = 0;
+  l4proto(kTcp);
+  word("tcp sequence 0 tcp flags & rst != 0");
+  payload(NFT_PAYLOAD_TRANSPORT_HEADER, kSequence, 4, kReg);
+  compare(kReg, bytes_of(zero));
+  payload(NFT_PAYLOAD_TRANSPORT_HEADER, kFlags, 1, kReg);
+  Expression{expressions_, "bitwise"}
+      .number(NFTA_BITWISE_SREG, kReg)
+      .number(NFTA_BITWISE_DREG, kReg)
+      .number(NFTA_BITWISE_LEN, 1)
+      .value(NFTA_BITWISE_MASK, bytes_of(kReset))
+      .value(NFTA_BITWISE_XOR, bytes_of(none));
+  compare(kReg, bytes_of(none), false);
+  return *this;
+}
+
+void Rule::original_destination(bool ipv4, std::uint32_t reg) {
+  const std::uint8_t direction = IP_CT_DIR_ORIGINAL;
+  Expression{expressions_, "ct"}
+      .number(NFTA_CT_KEY, ipv4 ? NFT_CT_DST_IP : NFT_CT_DST_IP6)
+      .number(NFTA_CT_DREG, reg)
+      .bytes(NFTA_CT_DIRECTION, bytes_of(direction));
+}
+
+Rule& Rule::original_destination_in(Family family, const std::string& set) {
+  const bool v4 = family == Family::ip;
+  if (v4) {
+    ipv4();
+  } else {
+    ipv6();
+  }
+  word(fmt::format("ct original {} daddr @{}", v4 ? "ip" : "ip6", set));
+  original_destination(v4, kConcat);
+  lookup(set, kConcat);
+  return *this;
+}
+
+Rule& Rule::asking_client_in(Family family, const std::string& set, bool add) {
+  const bool v4 = family == Family::ip;
+  const std::uint32_t words = v4 ? 1 : 4;  // of an address
+  if (v4) {
+    ipv4();
+  } else {
+    ipv6();
+  }
+  word(fmt::format("{0}{1} daddr . th dport . ct original {1} daddr {2}", add ? "add @" + set + " { " : "",
+                   v4 ? "ip" : "ip6", add ? "}" : "@" + set));
+  payload(NFT_PAYLOAD_NETWORK_HEADER, v4 ? kOffsetDestination4 : kOffsetDestination6, words * 4, kConcat);
+  payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, kConcat + words);
+  original_destination(v4, kConcat + words + 1);
+  if (add) {
+    Expression{expressions_, "dynset"}
+        .name(NFTA_DYNSET_SET_NAME, set)
+        .number(NFTA_DYNSET_OP, NFT_DYNSET_OP_ADD)
+        .number(NFTA_DYNSET_SREG_KEY, kConcat);
+  } else {
+    lookup(set, kConcat);
+  }
+  return *this;
+}
+
 Rule& Rule::refuse() {
   constexpr std::uint8_t kIcmp = 1, kIcmp6 = 58;
   word("meta l4proto != { icmp, ipv6-icmp } reject with icmpx port-unreachable");

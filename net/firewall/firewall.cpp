@@ -60,6 +60,10 @@ auto Firewall::on_socket(Work work) const -> decltype(work(std::declval<netlink:
   return outcome;
 }
 
+Result<void> Firewall::with_socket(const std::function<Result<void>(netlink::Socket&)>& work) const {
+  return on_socket(work);
+}
+
 Result<bool> Firewall::present() const {
   return on_socket([&](netlink::Socket& socket) -> Result<bool> {
     return nft::chain_exists(socket, kFamily, table_, kLayoutChain);
@@ -115,6 +119,7 @@ Result<bool> Firewall::intact(std::span<const Entry> entries) const {
     std::map<std::string, std::set<std::string>> texts;
     for (const Entry& entry : entries) texts[entry.set].insert(to_text(entry));
     for (const nft::Set& set : wanted.sets) {
+      if (set.lifetime_ms != 0) continue;  // what is in it is the packets' doing
       auto elements = nft::elements(socket, kFamily, table_, set.name);
       if (!elements.ok()) return false;
       std::set<std::string> found;

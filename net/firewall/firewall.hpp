@@ -1,5 +1,6 @@
 #pragma once
 // Puts the rules of ruleset.hpp into the kernel.
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -29,6 +30,9 @@ class Firewall {
   Result<void> remove() const;
   /// Is there a table like ours of another state root?
   Result<bool> others_present() const;
+
+  /// Hands `work` the socket that all calls use: closing one of its own would cost it the wait described below.
+  Result<void> with_socket(const std::function<Result<void>(netlink::Socket&)>& work) const;
 
   /// Does the kernel have our table as it was made, with exactly these elements?
   Result<bool> intact(std::span<const Entry> entries) const;

@@ -16,6 +16,7 @@ using nft::Type;
 
 constexpr std::int32_t kRaw = -300, kDestinationNat = -100, kFilter = 0, kSourceNat = 100;
 constexpr std::uint8_t kTcp = 6, kUdp = 17, kSctp = 132;
+constexpr std::uint32_t kRefusalMemory = 10'000;  // milliseconds: TCP asks again after one second, and after three
 
 std::string_view address_bytes(const IpAddress& address) {
   return {reinterpret_cast<const char*>(address.bytes().data()), address.bytes().size()};
@@ -45,6 +46,9 @@ std::vector<nft::Set> sets() {
       // As self4, for replicas that ask their own service.
       {"vself4", {Type::ipv4_addr, Type::ipv4_addr}, {}},
       {"vself6", {Type::ipv6_addr, Type::ipv6_addr}, {}},
+      // Clients (address, port) of a virtual address that have been refused once.
+      {"refused4", {Type::ipv4_addr, Type::inet_service, Type::ipv4_addr}, {}, kRefusalMemory},
+      {"refused6", {Type::ipv6_addr, Type::inet_service, Type::ipv6_addr}, {}, kRefusalMemory},
   };
 }
 
@@ -52,7 +56,7 @@ std::vector<nft::Set> sets() {
 nft::Chain raw_chain() {
   return {"raw",
           nft::Hook{"filter", NF_INET_PRE_ROUTING, kRaw},
-          {Rule{}.iifname_in("bridges").ipv4().loopback4_destination().drop()}};
+          {Rule{}.ipv4().loopback4_destination().iifname_in("bridges").drop()}};
 }
 
 std::vector<nft::Chain> publish_chains() {
@@ -78,17 +82,38 @@ std::vector<nft::Chain> publish_chains() {
   };
 }
 
+/// A replica that is just ending refuses connections until it has left the map. The first refusal is not passed on (the
+/// kernel has forgotten the connection with it): TCP asks again after a second, and that goes to a replica that is
+/// there. When that is refused as well, nobody listens, and the client is to know.
+nft::Chain second_chance_chain() {
+  return {"second-chance",
+          std::nullopt,
+          {Rule{}.asking_client_in(nft::Family::ip, "refused4", false).go_back(),
+           Rule{}.asking_client_in(nft::Family::ip6, "refused6", false).go_back(),
+           Rule{}
+               .original_destination_in(nft::Family::ip, "vips4")
+               .asking_client_in(nft::Family::ip, "refused4", true)
+               .drop(),
+           Rule{}
+               .original_destination_in(nft::Family::ip6, "vips6")
+               .asking_client_in(nft::Family::ip6, "refused6", true)
+               .drop()}};
+}
+
 std::vector<nft::Chain> forward_chains() {
   return {
+      second_chance_chain(),
       {"to-container",
        std::nullopt,
-       {Rule{}.ct_state_established().accept(), Rule{}.iifname_in("internal").drop(),
-        Rule{}.oifname_in("internal").drop(), Rule{}.iifname_not_in("bridges").ipv4().oifname_in("gated4").drop(),
+       {Rule{}.iifname_in("internal").drop(), Rule{}.oifname_in("internal").drop(),
+        Rule{}.iifname_not_in("bridges").ipv4().oifname_in("gated4").drop(),
         Rule{}.iifname_not_in("bridges").ipv6().oifname_in("gated6").drop(), Rule{}.ct_status_dnat().accept(),
         Rule{}.drop()}},
       {"forward",
        nft::Hook{"filter", NF_INET_FORWARD, kFilter},
-       {Rule{}.interfaces_in("same").accept(), Rule{}.oifname_in("bridges").jump("to-container"),
+       // What nearly every packet is comes first.
+       {Rule{}.tcp_refusal().jump("second-chance"), Rule{}.ct_state_established().accept(),
+        Rule{}.interfaces_in("same").accept(), Rule{}.oifname_in("bridges").jump("to-container"),
         Rule{}.iifname_in("internal").drop()}},
   };
 }
@@ -98,7 +123,8 @@ nft::Chain input_chain() {
   return {
       "input",
       nft::Hook{"filter", NF_INET_LOCAL_IN, kFilter},
-      {// TCP asks again after a second: by then the next container is there, and nobody has seen an error.
+      {Rule{}.ct_state_established().accept(),
+       // TCP asks again after a second: by then the next container is there, and nobody has seen an error.
        Rule{}.destination_in(nft::Family::ip, "held4").drop(), Rule{}.destination_in(nft::Family::ip6, "held6").drop(),
        Rule{}.destination_in(nft::Family::ip, "vips4").refuse(),
        Rule{}.destination_in(nft::Family::ip6, "vips6").refuse()}};

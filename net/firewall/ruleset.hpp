@@ -13,7 +13,8 @@
 //  - where the host's own input chain drops by policy, published ports are closed to the outside (not to the host and
 //    not to containers) unless the network's option "compose.firewall" says "open";
 //  - a service's virtual address leads to one of its replicas, at random for each connection, from its own network
-//    alone; without a replica it refuses, or, for a moment, lets clients try again.
+//    alone; without a replica it refuses, or, for a moment, lets clients try again; a refusal of a replica counts when
+//    it comes twice.
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ namespace compose::net::firewall {
 std::string table_name(const std::string& state_root);
 
 /// Names a chain that says which layout of rules the table has: another one is replaced as a whole.
-inline constexpr const char* kLayoutChain = "layout-3";
+inline constexpr const char* kLayoutChain = "layout-4";
 
 nft::Table base_table(const std::string& name);
 

@@ -74,8 +74,7 @@ bool concerns(const firewall::Port& port, const Entry& entry) {
 }
 
 /// Removes the entries that `stale` picks.
-Result<void> forget(const std::function<bool(const Entry&)>& stale) {
-  TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_NETFILTER));
+Result<void> forget(netlink::Socket& socket, const std::function<bool(const Entry&)>& stale) {
   netlink::Batch dump;
   dump.message(message_type(IPCTNL_MSG_CT_GET), NLM_F_DUMP, "list tracked connections");
   dump.header(nfgenmsg{AF_UNSPEC, NFNETLINK_V0, 0});
@@ -111,17 +110,19 @@ Result<void> forget(const std::function<bool(const Entry&)>& stale) {
 
 }  // namespace
 
-Result<void> forget_conversations(std::span<const firewall::Port> ports) {
+Result<void> forget_conversations(netlink::Socket& socket, std::span<const firewall::Port> ports) {
   if (std::ranges::none_of(ports, [](const firewall::Port& port) { return port.protocol == kUdp; })) return {};
-  return forget([&](const Entry& entry) {
+  return forget(socket, [&](const Entry& entry) {
     return std::ranges::any_of(ports, [&](const firewall::Port& port) { return concerns(port, entry); });
   });
 }
 
-Result<void> forget_unanswered(std::span<const IpAddress> containers) {
+Result<void> forget_unanswered(netlink::Socket& socket, std::span<const IpAddress> containers) {
   if (containers.empty()) return {};
-  return forget([&](const Entry& entry) {
-    if (entry.protocol != kTcp || entry.tcp_state != TCP_CONNTRACK_SYN_SENT) return false;
+  return forget(socket, [&](const Entry& entry) {
+    const bool asking = entry.protocol == kTcp && entry.tcp_state == TCP_CONNTRACK_SYN_SENT;
+    const bool translated = entry.protocol == kUdp && entry.destination != entry.answers_from;
+    if (!asking && !translated) return false;
     return std::ranges::any_of(containers,
                                [&](const IpAddress& address) { return view(address) == entry.answers_from; });
   });
