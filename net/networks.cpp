@@ -121,11 +121,12 @@ Result<void> Networks::remove_all(std::span<const std::string> names) {
     // The files hold the change already, so a rebuild is right as well.
     return impl_->change_rules({}, removed);
   }
+  TRY_ASSIGN(const sys::FileLock settings, lock_host_settings());
   TRY(impl_->rules.remove());
   TRY(impl_->files.save_ports({}));
   impl_->holds.clear();
   TRY_ASSIGN(const bool needed, impl_->rules.others_present());
-  return restore_settings(impl_->files, needed);
+  return restore_settings(impl_->files, impl_->rules, needed);
 }
 
 Result<std::vector<Network>> Networks::list() { return impl_->load_all(); }

@@ -90,9 +90,13 @@ Result<void> Networks::Impl::change_rules(const std::vector<Entry>& added, const
 Result<void> Networks::Impl::bring_up(const Network& network) const {
   if (!is_bridge(network)) return {};
   TRY(ensure_bridge(bridge_spec(network)));
-  TRY(enable_forwarding(files, has_ipv6(network)));
-  TRY_ASSIGN(const firewall::InputPolicy policy, rules.input_policy());
-  TRY(change_rules(firewall::network_entries(network, policy), {}));
+  {
+    // Our table in the kernel is what tells other state roots that the settings are needed.
+    TRY_ASSIGN(const sys::FileLock settings, lock_host_settings());
+    TRY(enable_forwarding(files, rules, has_ipv6(network)));
+    TRY_ASSIGN(const firewall::InputPolicy policy, rules.input_policy());
+    TRY(change_rules(firewall::network_entries(network, policy), {}));
+  }
   TRY(rules.pass_foreign_chains(network.bridge, has_ipv6(network), firewall::is_open(network)));
   return {};
 }

@@ -66,6 +66,47 @@ TEST_F(NetworksTest, NothingIsLeftAfterTheLastNetwork) {
   EXPECT_TRUE(sys::list_directory(run_.path())->empty());
 }
 
+/// Forwarding belongs to the host: it is put back with the last network of all state roots, not of each.
+TEST_F(NetworksTest, SettingsOfTheHostComeBackWithTheLastOfSeveralStateRoots) {
+  const TempDirectory other_state, other_run;
+  host_->run([&] {
+    // The loopback stands for hardware: a device without a kind.
+    COMPOSE_ASSERT_OK(write_net_sysctl("ipv4/ip_forward", "0"));
+    COMPOSE_ASSERT_OK(write_net_sysctl("ipv6/conf/all/forwarding", "0"));
+    COMPOSE_ASSERT_OK(write_net_sysctl("ipv6/conf/lo/accept_ra", "1"));
+    const auto now = [] {
+      return *read_net_sysctl("ipv4/ip_forward") + *read_net_sysctl("ipv6/conf/all/forwarding") +
+             *read_net_sysctl("ipv6/conf/lo/accept_ra");
+    };
+    Networks other{other_state.path(), other_run.path()};
+    for (const bool first_goes_first : {true, false}) {
+      for (const bool flushed : {false, true}) {
+        COMPOSE_ASSERT_OK(networks_->ensure(spec("one", false, false)));
+        EXPECT_EQ(now(), "101");
+        COMPOSE_ASSERT_OK(other.ensure(spec("two")));
+        EXPECT_EQ(now(), "112");
+        if (flushed) {
+          auto socket = netlink::Socket::open(NETLINK_NETFILTER);
+          nft::Transaction flush;
+          const auto chains = nft::base_chains(*socket);
+          for (const auto& chain : *chains) flush.remove_table(chain.family, chain.table);
+          flush.remove_table(nft::Family::inet, "compose-host");
+          COMPOSE_ASSERT_OK(flush.commit(*socket));
+          EXPECT_TRUE(networks_->repair().value());
+          EXPECT_TRUE(other.repair().value());
+        }
+        COMPOSE_ASSERT_OK(first_goes_first ? networks_->remove("shop_one") : other.remove("shop_two"));
+        EXPECT_EQ(now(), "112") << "the other one still forwards";
+        COMPOSE_ASSERT_OK(first_goes_first ? other.remove("shop_two") : networks_->remove("shop_one"));
+        EXPECT_EQ(now(), "001");
+        auto socket = netlink::Socket::open(NETLINK_NETFILTER);
+        EXPECT_FALSE(nft::chain_exists(*socket, nft::Family::inet, "compose-host", "former-settings").value());
+      }
+    }
+  });
+  for (const std::string& run : {run_.path(), other_run.path()}) EXPECT_TRUE(sys::list_directory(run)->empty());
+}
+
 TEST_F(NetworksTest, SeveralSupervisorsAtOnceDoNotGetInEachOthersWay) {
   constexpr int kProjects = 8, kContainers = 10;
   std::vector<std::thread> supervisors;

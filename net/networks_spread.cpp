@@ -124,9 +124,10 @@ Result<bool> Networks::repair() {
   TRY_ASSIGN(const bool intact, impl_->rules.intact(entries));
   if (!intact) TRY(impl_->rules.rebuild(entries));
   bool changed = !intact;
+  TRY_ASSIGN(const sys::FileLock settings, lock_host_settings());
   for (const Network& network : networks) {
     if (!is_bridge(network)) continue;
-    TRY(enable_forwarding(impl_->files, has_ipv6(network)));
+    TRY(enable_forwarding(impl_->files, impl_->rules, has_ipv6(network)));
     TRY_ASSIGN(const bool added,
                impl_->rules.pass_foreign_chains(network.bridge, has_ipv6(network), firewall::is_open(network)));
     changed = changed || added;
