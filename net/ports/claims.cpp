@@ -120,6 +120,8 @@ Error explain(const Error& error, const firewall::Port& port) {
     }
     case EADDRNOTAVAIL:
       return make_error(Errc::invalid, "cannot publish at {}: it is not an address of this host", to_text(port));
+    case EPROTONOSUPPORT:
+      return make_error(Errc::unsupported, "port {}: this kernel has no SCTP (modprobe sctp)", to_text(port));
     default:
       return os_error_from(error.sys_errno(), fmt::format("cannot take port {}", to_text(port)));
   }
@@ -133,9 +135,8 @@ Result<Hold> hold_once(const firewall::Port& wanted) {
     auto bound = bind_one(address, hold.port, wanted.protocol);
     if (!bound.ok()) {
       const int code = bound.error().sys_errno();
-      // A host without IPv6 (or a kernel without SCTP) publishes what it can.
-      const bool missing = code == EAFNOSUPPORT || code == EPROTONOSUPPORT ||
-                           (code == EADDRNOTAVAIL && address.is_v6() && !wanted.host_ip);
+      // A host without IPv6 publishes what it can.
+      const bool missing = code == EAFNOSUPPORT || (code == EADDRNOTAVAIL && address.is_v6() && !wanted.host_ip);
       if (missing) continue;
       return std::move(bound).error();
     }

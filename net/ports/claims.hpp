@@ -27,7 +27,8 @@ struct Hold {
 };
 
 /// Binds the port on the addresses it is published at; port 0 takes one the kernel finds free.
-/// Errors: busy, naming the process that has it; invalid for an address that is not the host's; permission.
+/// Errors: busy, naming the process that has it; invalid for an address that is not the host's; unsupported (SCTP,
+/// where the kernel has none: no container could serve it either); permission.
 Result<Hold> hold(const firewall::Port& port);
 
 /// "nginx (pid 812)" for whoever is bound to the port here, if it can be seen (/proc/net and the descriptors of all
