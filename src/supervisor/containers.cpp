@@ -251,8 +251,10 @@ void Containers::stop(Container& container, std::optional<Duration> grace, Done 
   if (container.up()) {
     const Duration limit = grace.value_or(container.record.stop_grace);
     if (!hooks || container.record.pre_stop.empty() || container.record.paused) return signal_stop(container, limit);
-    if (!container.pre_stop) run_pre_stop(container, limit);
-    return;
+    if (container.pre_stop) return;
+    // Nobody new is to come while it is made ready for its end.
+    update_names(container);
+    return run_pre_stop(container, limit);
   }
   // One that is held until somebody attaches would wait for ever. Any other that is just starting is stopped when its
   // monitor speaks, and one that is ending needs no signal.
