@@ -87,7 +87,9 @@ void Names::put(const ContainerRecord& record, bool ready) {
       auto address = addresses_.virtual_address(network.name, record.service);
       if (address) {
         shared = *std::move(address);
-        backends_[{network.name, record.service}].containers[record.id] = {network.ipv4, network.ipv6, ready};
+        Backends& backends = backends_[{network.name, record.service}];
+        if (!backends.containers.contains(record.id)) backends.held = false;  // a newcomer is worth another wait
+        backends.containers[record.id] = {network.ipv4, network.ipv6, ready};
         spread({network.name, record.service});
       } else {
         context_.log.write("the virtual address of {}: {}", record.service, address.error().message());
@@ -133,6 +135,7 @@ void Names::leave(const ContainerRecord& record) {
     if (it != zones_.end()) it->second->remove(record.id);
     const auto behind = backends_.find({network.name, record.service});
     if (behind == backends_.end() || behind->second.containers.erase(record.id) == 0) continue;
+    behind->second.held = false;  // its end may have taken longer than the wait that began with it
     spread({network.name, record.service});
     if (!behind->second.containers.empty()) continue;
     // The name stays as long as the address waits for the next container.
