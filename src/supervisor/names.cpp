@@ -1,5 +1,7 @@
 #include "supervisor/names.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 
 #include "base/ids.hpp"
@@ -18,6 +20,14 @@ void add_address(std::vector<net::IpAddress>& list, const std::string& cidr) {
 }
 
 constexpr const char* kServicePrefix = "service:";
+constexpr const char* kResolvConf = "/etc/resolv.conf";
+
+/// Differs when the file has been written or replaced.
+std::string stamp_of(const char* path) {
+  struct stat status {};
+  if (::stat(path, &status) != 0) return {};
+  return fmt::format("{} {}.{}", status.st_ino, status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+}
 
 }  // namespace
 
@@ -25,8 +35,15 @@ Names::Names(const Context& context, Addresses& addresses)
     : context_{context},
       addresses_{addresses},
       neighbours_{context.paths, context.project},
-      server_{context.loop, net::dns::upstreams_from()} {
-  server_.before_query([this] { look_at_neighbours(); });
+      server_{context.loop, net::dns::upstreams_from(kResolvConf)} {
+  server_.before_query([this, seen = stamp_of(kResolvConf)]() mutable {
+    look_at_neighbours();
+    // A supervisor lives for months; the host moves to another network, or starts a VPN.
+    if (std::string now = stamp_of(kResolvConf); now != seen) {
+      seen = std::move(now);
+      server_.set_upstreams(net::dns::upstreams_from(kResolvConf));
+    }
+  });
 }
 
 void Names::look_at_neighbours() {
