@@ -38,10 +38,12 @@ void inherit_cpuset(const std::string& directory) {
   for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
     if (read_text(directory + file).empty()) write_file(directory + file, read_text(parent + file));
   }
+  // The groups made below from now on get theirs from the kernel, and this setting too.
+  write_file(directory + "/cgroup.clone_children", "1");
 }
 
-/// Two containers that make their common parents at the same time: one may have made a level and not yet filled it when
-/// the other makes its own below. Fills every level, from the top down, until the last has what it needs.
+/// Fills every level, from the top down, unless the last has what it needs from the one above. Two containers may make
+/// their common parents at the same time: a level that the other has made and not yet filled is filled here.
 void complete_cpuset(const std::string& top, const std::string& path) {
   if (!read_text(top + path + "/cpuset.cpus").empty() && !read_text(top + path + "/cpuset.mems").empty()) return;
   for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
@@ -50,23 +52,20 @@ void complete_cpuset(const std::string& top, const std::string& path) {
   }
 }
 
-/// mkdir of every level below `top`; `made` hears of each new one. Another container's removal of an empty parent may
-/// come between two levels, hence the second and third try.
-int make_levels(const std::string& top, const std::string& path, const auto& made) {
+/// mkdir of every level below `top`. Another container's removal of an empty parent may come between two levels, hence
+/// the second and third try.
+int make_levels(const std::string& top, const std::string& path) {
   int code = 0;
   for (int attempt = 0; attempt < 5; ++attempt) {
     if (::mkdir((top + path).c_str(), 0755) == 0) {
       crash_point("made group", top.c_str());
-      made(top + path);
       return 0;
     }
     if (errno != ENOENT) return errno == EEXIST ? 0 : errno;
     code = ENOENT;
     for (std::size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
       const std::string level = top + path.substr(0, slash);
-      if (::mkdir(level.c_str(), 0755) == 0) {
-        made(level);
-      } else if (errno != EEXIST) {
+      if (::mkdir(level.c_str(), 0755) != 0 && errno != EEXIST) {
         code = errno;
         break;
       }
@@ -92,19 +91,27 @@ void enable_controllers(const std::string& top, const std::string& path, const s
   }
 }
 
+/// The groups right below. The kernel counts them in the directory's links (fs/kernfs/inode.c), so the usual group, which
+/// has none, costs one call instead of one for each of its forty files.
+std::vector<std::string> subgroups(const std::string& directory) {
+  std::vector<std::string> result;
+  struct stat status{};
+  if (::stat(directory.c_str(), &status) != 0 || status.st_nlink == 2) return result;
+  const UniqueFd fd{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (auto names = sys::list_directory(directory)) {
+    for (const auto& name : *names) {
+      if (::fstatat(fd.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode))
+        result.push_back(directory + "/" + name);
+    }
+  }
+  return result;
+}
+
 /// rmdir of the group's own subgroups, deepest first, then itself.
 int remove_levels(const std::string& directory) {
   crash_point("remove group");
   if (::rmdir(directory.c_str()) == 0 || errno == ENOENT) return 0;
-  const UniqueFd fd{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (auto names = sys::list_directory(directory)) {
-    for (const auto& name : *names) {
-      struct stat status{};
-      if (::fstatat(fd.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode)) {
-        remove_levels(directory + "/" + name);
-      }
-    }
-  }
+  for (const auto& below : subgroups(directory)) remove_levels(below);
   return ::rmdir(directory.c_str()) == 0 || errno == ENOENT ? 0 : errno;
 }
 
@@ -112,15 +119,7 @@ void collect_processes(const std::string& directory, std::set<pid_t>& pids) {
   for (const auto& line : split(read_text(directory + "/cgroup.procs"), '\n')) {
     if (const auto pid = parse_unsigned(line); pid && *pid != 0) pids.insert(static_cast<pid_t>(*pid));
   }
-  const UniqueFd fd{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (auto names = sys::list_directory(directory)) {
-    for (const auto& name : *names) {
-      struct stat status{};
-      if (::fstatat(fd.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode)) {
-        collect_processes(directory + "/" + name, pids);
-      }
-    }
-  }
+  for (const auto& below : subgroups(directory)) collect_processes(below, pids);
 }
 
 bool events_say(const std::string& directory, std::string_view line) {
@@ -189,9 +188,7 @@ Result<Group> Group::create(const Layout& layout, const Plan& plan) {
   for (const auto& place : group.places_) {
     const bool cpuset =
         place.version == Version::v1 && std::ranges::find(place.controllers, "cpuset") != place.controllers.end();
-    const int code = make_levels(place.mount_point, plan.path, [&](const std::string& level) {
-      if (cpuset) inherit_cpuset(level);
-    });
+    const int code = make_levels(place.mount_point, plan.path);
     if (code != 0) {
       done = os_error_from(code, fmt::format("create control group {}", place.directory));
       break;
@@ -248,6 +245,18 @@ Result<void> Group::attach(pid_t pid) const {
 }
 
 Result<void> Group::apply(const Plan& plan) const {
+  // The rules for devices are many writes to one file: it is opened once.
+  std::string open_path;
+  UniqueFd open_fd;
+  const auto write_setting = [&](const std::string& path, std::string_view value) {
+    if (path != open_path) {
+      open_fd = UniqueFd{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+      open_path = open_fd.valid() ? path : std::string{};
+      if (!open_fd.valid()) return errno;
+    }
+    const ssize_t written = retry_eintr([&] { return ::write(open_fd.get(), value.data(), value.size()); });
+    return written < 0 ? errno : 0;
+  };
   for (std::size_t i = 0; i < plan.settings.size(); ++i) {
     const Setting& setting = plan.settings[i];
     const Place* where = setting.controller.empty() ? unified() : place(setting.controller);
@@ -255,7 +264,7 @@ Result<void> Group::apply(const Plan& plan) const {
     int code = ENOENT;
     // "a|b": the same control under the names of two schedulers.
     for (const auto& file : split(setting.file, '|')) {
-      code = write_file(where->directory + "/" + file, setting.value);
+      code = write_setting(where->directory + "/" + file, setting.value);
       if (code != ENOENT && code != EACCES) break;
     }
     // memsw may not be below memory at any time: when the pair grows, memsw goes first.

@@ -1,4 +1,5 @@
 // compose-monitor: started by monitor::Client::spawn with its request in descriptor 3 and its supervisor in 4.
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@ int main() {
     std::fputs("compose-monitor keeps one container; the supervisor starts it\n", stderr);
     return 2;
   }
-  ::close(5);  // the read-only copy of this program that we were run from
+  ::prctl(PR_SET_NAME, "compose-monitor");  // run by its descriptor, it would be "5" in ps(1)
+  ::close(5);                               // the read-only copy of this program that we were run from
   return compose::runtime::monitor::run_monitor(std::move(request), std::move(supervisor));
 }

@@ -22,6 +22,7 @@
 #include "supervisor/scheduler.hpp"
 #include "supervisor/watchers.hpp"
 #include "sys/file.hpp"
+#include "sys/heap.hpp"
 
 namespace compose::supervisor {
 
@@ -61,6 +62,8 @@ class Supervisor {
       look_whether_to_end();
     });
     operations_.on_idle = [this] {
+      // What the work took goes back when no other follows soon: a project stays for weeks.
+      trim_ = loop_.call_after(std::chrono::seconds{5}, [] { sys::release_free_memory(); });
       scheduler_.arm();
       look_whether_to_end();
     };
@@ -246,6 +249,7 @@ class Supervisor {
   Scheduler scheduler_;
   std::unique_ptr<ControlServer> server_;
   async::Timer patience_;
+  async::Timer trim_;
   bool looking_ = false;
 };
 
