@@ -192,10 +192,7 @@ int run_arguments(const Strings& arguments, const std::string& program) {
 }  // namespace
 
 int run_program(int argc, char** argv) {
-  if (argc > 1 && std::string_view{argv[1]} == "supervise")
-    sys::prepare_heap_for_service();
-  else
-    sys::prepare_heap_for_command();
+  sys::prepare_heap();
   ::signal(SIGPIPE, SIG_IGN);  // a closed pipe ends a write, not the program in the middle of its work
   try {
     return run_arguments(Strings(argv + std::min(argc, 1), argv + argc), program_name(argc > 0 ? argv[0] : nullptr));

@@ -12,26 +12,29 @@ namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kStep = std::size_t{256} << 20;  // address space alone: pages come with their first use
+constexpr int kLargestChunk = 32 << 20;                       // the most that mallopt(3) takes
 
 }  // namespace
 
-void prepare_heap_for_command() {
+void prepare_heap() {
   ::mallopt(M_ARENA_MAX, 1);
-  ::mallopt(M_MMAP_THRESHOLD, static_cast<int>(kStep));
+  ::mallopt(M_MMAP_THRESHOLD, kLargestChunk);
   ::mallopt(M_TRIM_THRESHOLD, static_cast<int>(2 * kStep));
   ::mallopt(M_TOP_PAD, static_cast<int>(kStep));
-  // The break moves to the next huge page first: what malloc asks for from now on begins there.
+  // The break moves to the last page before a huge page first: malloc writes the size of its first chunk there before the
+  // kernel has heard of huge pages, and a page once there as a small one stays small.
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto end = reinterpret_cast<std::uintptr_t>(::sbrk(0));
-  const std::uintptr_t start = (end + kHugePage - 1) / kHugePage * kHugePage;
+  const std::uintptr_t huge = (end + page + kHugePage - 1) / kHugePage * kHugePage;
+  const std::uintptr_t start = huge - page;
   if (::sbrk(static_cast<std::intptr_t>(start - end)) == reinterpret_cast<void*>(-1)) return;
-  // Larger than what is left of the heap that the program's own start took; freed at once, the space stays.
-  void* volatile first = ::malloc(kHugePage / 2);  // volatile, or the compiler leaves both calls out
+  // More than what is left of the heap that the program's own start took, freed at once: the space stays. Behind it
+  // malloc writes the size of the rest, into the one huge page that will not be one: far from where most commands get.
+  void* volatile first = ::malloc(kLargestChunk - kHugePage);  // volatile, or the compiler leaves both calls out
   ::free(first);
   const auto now = reinterpret_cast<std::uintptr_t>(::sbrk(0));
-  if (now > start) ::madvise(reinterpret_cast<void*>(start), now - start, MADV_HUGEPAGE);
+  if (now > huge) ::madvise(reinterpret_cast<void*>(huge), now - huge, MADV_HUGEPAGE);
 }
-
-void prepare_heap_for_service() { ::mallopt(M_ARENA_MAX, 1); }
 
 void release_free_memory() { ::malloc_trim(0); }
 
