@@ -1,5 +1,6 @@
 #include "sys/heap.hpp"
 
+#include <link.h>
 #include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -13,6 +14,19 @@ namespace {
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kStep = std::size_t{256} << 20;  // address space alone: pages come with their first use
 constexpr int kLargestChunk = 32 << 20;                       // the most that mallopt(3) takes
+
+// The parts of the program that nobody can write to are as they are in the file.
+int release_program(dl_phdr_info* info, std::size_t /*size*/, void* /*unused*/) {
+  for (int i = 0; i < info->dlpi_phnum; ++i) {
+    const ElfW(Phdr)& part = info->dlpi_phdr[i];
+    if (part.p_type != PT_LOAD || (part.p_flags & PF_W) != 0) continue;
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const std::uintptr_t begin = (info->dlpi_addr + part.p_vaddr) / page * page;
+    const std::uintptr_t end = info->dlpi_addr + part.p_vaddr + part.p_filesz;
+    ::madvise(reinterpret_cast<void*>(begin), (end - begin) / page * page, MADV_DONTNEED);
+  }
+  return 0;
+}
 
 }  // namespace
 
@@ -36,6 +50,9 @@ void prepare_heap() {
   if (now > huge) ::madvise(reinterpret_cast<void*>(huge), now - huge, MADV_HUGEPAGE);
 }
 
-void release_free_memory() { ::malloc_trim(0); }
+void release_memory() {
+  ::malloc_trim(0);
+  ::dl_iterate_phdr(release_program, nullptr);
+}
 
 }  // namespace compose::sys

@@ -9,7 +9,8 @@ namespace compose::sys {
 /// the next one. Call it first thing in main.
 void prepare_heap();
 
-/// Gives memory that is free back to the kernel (malloc_trim(3)); after a burst of work, in a process that stays.
-void release_free_memory();
+/// For a process that stays, after a burst of work: gives free memory back to the kernel (malloc_trim(3)), and lets go of
+/// the pages of the program itself. Those that are used again come back from the page cache.
+void release_memory();
 
 }  // namespace compose::sys
