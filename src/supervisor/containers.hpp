@@ -14,6 +14,7 @@
 #include "supervisor/container.hpp"
 #include "supervisor/context.hpp"
 #include "supervisor/names.hpp"
+#include "supervisor/policy/dependency.hpp"
 
 namespace compose::supervisor {
 
@@ -64,6 +65,8 @@ class Containers {
   /// Tells every monitor that this supervisor leaves on purpose.
   void say_goodbye();
   bool busy() const;
+  /// What policies see of the project's containers, one-off ones apart.
+  std::vector<policy::Member> members() const;
 
   /// What a person needs to see of a container that failed: its last probe's output and its last log lines.
   std::string last_output(const Container& container) const;
@@ -127,6 +130,7 @@ class Containers {
 /// Kills whatever is in a cgroup, waits up to two seconds for the last of it, and removes the group.
 Result<void> end_group(const runtime::cgroup::Layout& layout, const std::string& path);
 
+policy::Member member_of(const Container& container);
 policy::RestartSpec restart_spec_of(const state::RestartRecord& record);
 
 /// The number of a signal's name ("SIGTERM", "term", "RTMIN+3", "15"); Errc::invalid.

@@ -268,27 +268,32 @@ void Containers::restart_after(Container& container, Duration delay) {
   container.restart_timer = context_.loop.call_after(std::max(delay, Duration::zero()), due);
 }
 
-/// A service it depends on that is on its way but not where the condition wants it: depends_on holds after a crash,
-/// too. What was stopped or has ended for good holds nobody up: it would be for ever.
+policy::Member member_of(const Container& container) {
+  const ContainerRecord& record = container.record;
+  return {.id = record.id,
+          .service = record.service,
+          .depends_on = record.depends_on,
+          .shares_with = record.shares_with,
+          .up = container.up(),
+          .busy = container.busy(),
+          .stop_requested = container.stop_requested,
+          .restarting = record.restarting,
+          .hooks_pending = record.hooks_pending,
+          .probed = !record.healthcheck.test.empty(),
+          .healthy = record.health.status == "healthy"};
+}
+
+std::vector<policy::Member> Containers::members() const {
+  std::vector<policy::Member> members;
+  for (const auto& [id, container] : containers_) {
+    if (!container->record.one_off) members.push_back(member_of(*container));
+  }
+  return members;
+}
+
 std::string Containers::awaited(const Container& container) const {
-  const auto on_its_way = [&](const std::string& service, model::Condition condition) {
-    return std::ranges::any_of(containers_, [&](const auto& entry) {
-      const Container& other = *entry.second;
-      const ContainerRecord& record = other.record;
-      if (record.one_off || record.service != service || other.stop_requested) return false;
-      if (condition == model::Condition::completed_successfully) return other.busy();
-      if (!other.up()) return other.busy();
-      return condition == model::Condition::healthy && !record.healthcheck.test.empty() &&
-             record.health.status != "healthy";
-    });
-  };
-  for (const auto& [service, how] : container.record.depends_on) {
-    if (how.required && on_its_way(service, how.condition)) return service;
-  }
-  for (const std::string& service : container.record.shares_with) {
-    if (on_its_way(service, model::Condition::started)) return service;
-  }
-  return "";
+  if (container.record.depends_on.empty() && container.record.shares_with.empty()) return "";
+  return policy::awaited(member_of(container), members());
 }
 
 void Containers::look_at_gates() {

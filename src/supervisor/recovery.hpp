@@ -1,8 +1,5 @@
 #pragma once
-// What a crash of one service means for those that depend on it. Docker Compose forgets `depends_on` after `up`; here a
-// dependent with `restart: true`, and one that lives in the namespaces of the service that crashed, is restarted when
-// that service is ready again after its policy has restarted it.
-#include <set>
+// Restarts those that depend on a service when it is back after a crash (policy/dependency.hpp says whom).
 #include <string>
 #include <vector>
 
@@ -18,14 +15,9 @@ class Recovery {
   void changed(const Container& container);
 
  private:
-  std::vector<std::string> dependents(const std::string& service) const;
-
   const Containers& containers_;
   Restart restart_;
-  std::set<std::string> crashed_;  ///< ids of containers that their policy restarts
+  policy::Crashes crashes_;
 };
-
-/// Running, and healthy where there is a health check.
-bool ready(const Container& container);
 
 }  // namespace compose::supervisor
