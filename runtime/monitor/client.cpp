@@ -108,6 +108,7 @@ Result<void> Client::signal(int signo) {
                            wire::encode_numbers(wire::kSignal, static_cast<std::uint64_t>(signo)));
 }
 Result<void> Client::kill_all() { return sys::send_message(state_->socket.get(), std::string(1, wire::kKillAll)); }
+Result<void> Client::run() { return sys::send_message(state_->socket.get(), std::string(1, wire::kRun)); }
 Result<void> Client::resize(std::uint16_t rows, std::uint16_t columns) {
   return sys::send_message(state_->socket.get(), wire::encode_numbers(wire::kResize, rows, columns));
 }

@@ -56,6 +56,8 @@ class Client {
   Result<void> signal(int signo);
   /// SIGKILL to everything in the container.
   Result<void> kill_all();
+  /// Lets a container that Request::hold keeps run its program, now or as soon as it is set up.
+  Result<void> run();
   Result<void> resize(std::uint16_t rows, std::uint16_t columns);
   /// Says that this supervisor ends on purpose: the monitor does not start another one.
   Result<void> goodbye();

@@ -83,7 +83,7 @@ Result<void> Monitor::start() {
   ::sigprocmask(SIG_BLOCK, &mask, nullptr);
   streams_[1].letter = wire::kErrors;
   launch::Options options;
-  options.hold = request_.wait_attach;
+  options.hold = request_.wait_attach || request_.hold;
   std::array<UniqueFd, 3> theirs;
   if (!request_.tty) {
     TRY_ASSIGN(options.stdio, make_pipes(theirs));
@@ -188,7 +188,7 @@ void Monitor::on_notice(launch::Notice notice) {
       break;
     case launch::Notice::Kind::ready:
       held_ = true;
-      if (std::ranges::any_of(peers_, &Peer::attached)) release();
+      release_if_due();
       break;
     case launch::Notice::Kind::running:
       launch_.reset();
@@ -202,7 +202,10 @@ void Monitor::on_notice(launch::Notice notice) {
   }
 }
 
-void Monitor::release() {
+/// The container waits for nobody any more.
+void Monitor::release_if_due() {
+  const bool attached = std::ranges::any_of(peers_, &Peer::attached);
+  if (!held_ || (request_.hold && !may_run_) || (request_.wait_attach && !attached)) return;
   held_ = false;
   if (launch_) (void)launch_->release();
 }

@@ -63,7 +63,7 @@ class Monitor {
   void on_launch();
   void on_notice(launch::Notice notice);
   void started();
-  void release();
+  void release_if_due();
   void start_failed(const launch::Failure& failure);
   void remove_run_files();
 
@@ -128,7 +128,8 @@ class Monitor {
   timespec started_at_{};
   std::optional<Event> created_, started_, final_;
   bool running_ = false;
-  bool held_ = false;  ///< the container is set up and waits for somebody to attach
+  bool held_ = false;     ///< the container is set up and waits to be allowed to run
+  bool may_run_ = false;  ///< Request::hold is over
   bool goodbye_ = false;
   bool heard_ = false;
   bool paused_streams_ = false;

@@ -241,6 +241,32 @@ TEST_F(MonitorTest, EndsAContainerThatIsStillHeld) {
   EXPECT_EQ(last.message, "the container's process ended before it ran its program");
 }
 
+TEST_F(MonitorTest, HoldsItsProgramUntilItIsToldToRunIt) {
+  request.hold = true;
+  spec.process->args = {"/bin/sh", "-c", "echo ran; exit 5"};
+  auto client = start();
+  EXPECT_EQ(next_event(client).kind, Kind::created);
+  pollfd poller{client.fd(), POLLIN, 0};
+  EXPECT_EQ(::poll(&poller, 1, 300), 0) << "nothing happens by itself";
+  ASSERT_TRUE(client.run().ok());
+  const auto last = finish(client).last;
+  EXPECT_EQ(last.kind, Kind::exited);
+  EXPECT_EQ(last.exit_code, 5);
+}
+
+TEST_F(MonitorTest, TheSupervisorThatComesNextMayLetItRun) {
+  request.hold = true;
+  spec.process->args = {"/bin/sh", "-c", "exit 5"};
+  std::optional<monitor::Client> first{start()};
+  EXPECT_EQ(next_event(*first).kind, Kind::created);
+  first.reset();
+  auto second = monitor::Client::connect(socket());
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(next_event(*second).kind, Kind::created);
+  ASSERT_TRUE(second->run().ok());
+  EXPECT_EQ(finish(*second).last.exit_code, 5);
+}
+
 TEST_F(MonitorTest, PassesStandardInputAndItsEnd) {
   request.open_stdin = true;
   spec.process->args = {"/bin/wc", "-c"};

@@ -73,7 +73,7 @@ void Monitor::on_message(Peer& peer, std::string_view message) {
     case wire::kAttach:
       peer.attached = true;
       send_present_state(peer);
-      if (held_) release();
+      release_if_due();
       break;
     case wire::kSignal:
       if (numbers && pid_ != 0) {
@@ -104,6 +104,10 @@ void Monitor::on_message(Peer& peer, std::string_view message) {
     case wire::kEndInput:
       input_ends_ = true;
       write_input();
+      break;
+    case wire::kRun:
+      may_run_ = true;
+      release_if_due();
       break;
     case wire::kReopenLog:
       (void)log_.open();

@@ -20,6 +20,7 @@ struct Request {
   RemoteLogSettings remote_log;
   bool tty = false, open_stdin = false;
   bool wait_attach = false;               ///< the program is run only once a client has attached: no output is missed
+  bool hold = false;                      ///< the program is run only when the supervisor says so (Client::run)
   std::vector<std::string> respawn_argv;  ///< `compose supervise …`; absolute program path; empty: never
   std::string project_lock_path;
 };

@@ -29,7 +29,7 @@ void fields(A& a, T& v) {
 
 namespace {
 
-inline constexpr std::uint64_t kRequestVersion = 2;
+inline constexpr std::uint64_t kRequestVersion = 3;
 
 template <typename A, typename T>
 void event_fields(A& a, T& v, std::int64_t& nanoseconds) {
@@ -57,6 +57,7 @@ void request_fields(A& a, T& v) {
   a("tty", v.tty);
   a("open_stdin", v.open_stdin);
   a("wait_attach", v.wait_attach);
+  a("hold", v.hold);
   a("respawn_argv", v.respawn_argv);
   a("project_lock_path", v.project_lock_path);
 }

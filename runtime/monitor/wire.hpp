@@ -22,6 +22,7 @@ inline constexpr char kAck = 'Y';      ///< the exit (or failure) has been heard
 inline constexpr char kInput = 'I';    ///< + bytes for standard input
 inline constexpr char kEndInput = 'Z';
 inline constexpr char kReopenLog = 'L';
+inline constexpr char kRun = 'R';  ///< what Request::hold keeps may run
 
 // From the monitor.
 inline constexpr char kEvent = 'E';   ///< Event; with `started` two descriptors may come: the resolver's UDP and TCP

@@ -33,8 +33,10 @@ struct Container {
   std::unique_ptr<Hooks> pre_stop;
 
   policy::RestartState restarts;
-  async::Timer restart_timer;
-  bool restart_due = false;  ///< the delay is over, the old monitor is not
+  async::Timer restart_timer;  ///< to the moment its next run is set up, then to its start
+  bool set_up_due = false;     ///< the next run may be set up, the old monitor is not over
+  bool restart_due = false;    ///< the delay is over, the old monitor is not
+  bool held = false;           ///< starting: set up, or about to be, before the delay is over; its program does not run
   async::Timer kill_timer;
   async::Timer drain_timer;
   bool wait_attach = false;     ///< its program runs only once somebody has attached

@@ -86,6 +86,14 @@ Container& Containers::add(ContainerRecord record) {
 
 void Containers::start(Container& container, Done done) {
   if (container.up()) return done({});
+  if (container.held && !container.stop_requested) {
+    container.restart_timer.reset();
+    container.record.restarting = false;
+    container.restarts = {};
+    container.record.restart_count = 0;
+    container.on_started = std::move(done);
+    return run_held(container);
+  }
   if (container.activity != Container::Activity::idle) {
     return done(make_error(Errc::busy, "container \"{}\" is still starting or ending", container.record.name));
   }
@@ -96,8 +104,11 @@ void Containers::start(Container& container, Done done) {
   launch(container);
 }
 
-void Containers::launch(Container& container) {
+/// With `hold` all is made ready, and its program waits for run_held().
+void Containers::launch(Container& container, bool hold) {
   container.activity = Container::Activity::starting;
+  container.held = hold;
+  container.set_up_due = false;
   container.restart_due = false;
   container.gated = false;
   container.stop_requested = false;
@@ -105,7 +116,7 @@ void Containers::launch(Container& container) {
   container.hook_failed = false;
   container.start_error.reset();
   container.record.stopped_by_user = false;
-  container.record.error.clear();
+  if (!hold) container.record.error.clear();  // until it runs, the last run's end is what there is to tell
   auto prepared = prepare_launch(container);
   if (!prepared) return fail_start(container, std::move(prepared).error(), kCannotStart);
   const auto work = *prepared;
@@ -119,6 +130,21 @@ void Containers::launch(Container& container) {
         }
       },
       [this, work, id = container.record.id] { launched(id, *work); });
+}
+
+void Containers::run_held(Container& container) {
+  container.held = false;
+  container.restart_due = false;
+  container.gated = false;
+  container.record.error.clear();
+  if (!container.monitor) return;  // launched() sees that it is not held any more
+  [[maybe_unused]] const auto told = container.monitor->run();
+}
+
+/// A run that is not wanted any more is ended before its program has begun.
+void Containers::call_off(Container& container) {
+  if (!container.monitor) return;  // launched() comes back here
+  [[maybe_unused]] const auto killed = container.monitor->kill_all();
 }
 
 /// From the record's words to the monitor's settings.
@@ -175,6 +201,7 @@ Result<std::shared_ptr<Containers::Launch>> Containers::prepare_launch(Container
   set_log(record, request);
   request.tty = record.tty;
   request.wait_attach = container.wait_attach;
+  request.hold = container.held;
   request.open_stdin = record.open_stdin;
   TRY_ASSIGN(const std::string program, sys::own_program());
   request.respawn_argv = supervise_arguments(program, context_.paths, context_.project);
@@ -227,18 +254,26 @@ void Containers::launched(const std::string& id, Launch& work) {
   if (work.error) return fail_start(*container, *std::move(work.error), kCannotStart);
   container->monitor = *std::move(work.client);
   watch(*container);
+  if (container->stop_requested && (container->held || container->wait_attach)) return call_off(*container);
+  if (work.request.hold && !container->held) run_held(*container);
 }
 
 /// The container does not run and nothing of the attempt is left but, for a moment, its monitor.
 void Containers::fail_start(Container& container, Error error, int exit_code) {
   ContainerRecord& record = container.record;
+  container.activity = Container::Activity::ending;
+  if (std::exchange(container.held, false)) {
+    // Called off, or broken before its time: the delay goes on, and the start at its end tells what is wrong.
+    context_.log.write("container {} is not set up ahead of its restart: {}", record.name, error.message());
+    if (!container.monitor) end(container);
+    return;
+  }
   record.error = error.message();
   record.exit_code = exit_code;
   record.finished_at = std::chrono::system_clock::now();
   if (record.phase == Phase::running || record.one_off) record.phase = Phase::exited;
   container.start_error = std::move(error);
   context_.log.write("container {} could not start: {}", record.name, record.error);
-  container.activity = Container::Activity::ending;
   if (!container.monitor) end(container);
 }
 
@@ -256,12 +291,10 @@ void Containers::stop(Container& container, std::optional<Duration> grace, Done 
     update_names(container);
     return run_pre_stop(container, limit);
   }
-  // One that is held until somebody attaches would wait for ever. Any other that is just starting is stopped when its
-  // monitor speaks, and one that is ending needs no signal.
-  const bool held = container.activity == Container::Activity::starting && container.wait_attach && container.monitor;
-  if (!held) return;
-  [[maybe_unused]] const auto killed = container.monitor->kill_all();
-  kill_group(container.record.cgroup);
+  // One that is held would wait for ever. Any other that is just starting is stopped when its monitor speaks, and one
+  // that is ending needs no signal.
+  if (container.activity != Container::Activity::starting) return;
+  if (container.held || container.wait_attach) call_off(container);
 }
 
 Hooks::OnLine Containers::hook_line(const std::string& id) {

@@ -73,7 +73,9 @@ class Containers {
 
  private:
   struct Launch;
-  void launch(Container& container);
+  void launch(Container& container, bool hold = false);
+  void run_held(Container& container);
+  void call_off(Container& container);
   void set_log(const state::ContainerRecord& record, runtime::monitor::Request& request) const;
   Result<std::shared_ptr<Launch>> prepare_launch(Container& container);
   void launched(const std::string& id, Launch& launch);
@@ -100,6 +102,7 @@ class Containers {
   void decide_restart(Container& container, policy::Ended end);
   void restart(Container& container);
   void restart_after(Container& container, Duration delay);
+  void set_up_ahead(Container& container);
   std::string awaited(const Container& container) const;
   void look_at_gates();
   void cancel_restart(Container& container);

@@ -95,6 +95,11 @@ void Containers::adopt_one(ContainerRecord record, pid_t monitor) {
     if (client) {
       container.monitor = *std::move(client);
       container.activity = Container::Activity::starting;
+      if (known.restarting && known.phase != Phase::running) {
+        // Set up ahead of its restart. If it runs already it says so, and if it has ended, too.
+        container.held = true;
+        restart_after(container, known.restart_at - std::chrono::system_clock::now());
+      }
       watch(container);
       return;
     }

@@ -14,6 +14,8 @@ using state::Phase;
 namespace {
 
 constexpr int kKilled = 128 + SIGKILL;
+// So long before the end of its delay a container is set up, so that then only its program has to be run.
+constexpr Duration kAhead = std::chrono::seconds{5};
 
 }  // namespace
 
@@ -77,6 +79,8 @@ void Containers::on_started(Container& container, const Event& event) {
   ContainerRecord& record = container.record;
   const bool known = record.phase == Phase::running && record.pid == event.pid && record.start_time == event.start_time;
   container.activity = Container::Activity::running;
+  container.held = false;
+  container.restart_timer.reset();
   if (!known) {
     record.phase = Phase::running;
     record.pid = event.pid;
@@ -232,7 +236,9 @@ void Containers::end(Container& container) {
   }
   if (find(id) == nullptr) return;
   changed(container);
-  if (find(id) != nullptr && container.restart_due) restart(container);
+  if (find(id) == nullptr || container.activity != Container::Activity::idle) return;
+  if (container.restart_due) return restart(container);
+  if (std::exchange(container.set_up_due, false)) set_up_ahead(container);
 }
 
 void Containers::decide_restart(Container& container, policy::Ended end) {
@@ -243,10 +249,11 @@ void Containers::decide_restart(Container& container, policy::Ended end) {
   container.restarts = decision.next;
   record.restarting = decision.kind == policy::Decision::Kind::restart;
   record.crash_loop = decision.crash_loop;
-  record.restart_at = record.restarting ? std::chrono::system_clock::now() + decision.delay : state::Time{};
+  record.restart_at = record.restarting ? record.finished_at + decision.delay : state::Time{};
   if (!decision.reason.empty()) context_.log.write("container {}: {}", record.name, decision.reason);
   if (record.restarting) {
-    restart_after(container, decision.delay);
+    // The delay counts from the end, and no jump of the wall clock makes it longer.
+    restart_after(container, std::min<Duration>(record.restart_at - std::chrono::system_clock::now(), decision.delay));
   } else {
     addresses_.unpublish(record);
     context_.loop.post([this] {
@@ -258,14 +265,31 @@ void Containers::decide_restart(Container& container, policy::Ended end) {
 }
 
 void Containers::restart_after(Container& container, Duration delay) {
+  const auto start = std::chrono::steady_clock::now() + std::max(delay, Duration::zero());
   const auto due = [this, id = container.record.id] {
     Container* waiting = find(id);
     if (waiting == nullptr) return;
     waiting->restart_timer.reset();
     waiting->restart_due = true;
-    if (waiting->activity == Container::Activity::idle) restart(*waiting);
+    if (waiting->held || waiting->activity == Container::Activity::idle) restart(*waiting);
   };
-  container.restart_timer = context_.loop.call_after(std::max(delay, Duration::zero()), due);
+  const auto set_up = [this, id = container.record.id, start, due] {
+    Container* waiting = find(id);
+    if (waiting == nullptr) return;
+    waiting->restart_timer = context_.loop.call_after(
+        std::max(Duration::zero(), std::chrono::duration_cast<Duration>(start - std::chrono::steady_clock::now())),
+        due);
+    set_up_ahead(*waiting);
+  };
+  container.restart_timer = context_.loop.call_after(std::max(Duration::zero(), delay - kAhead), set_up);
+}
+
+/// Namespaces, interfaces, mounts and the monitor of the next run are made while its delay lasts. What takes namespaces
+/// from others, or waits for them, finds out at the end of the delay what is there then.
+void Containers::set_up_ahead(Container& container) {
+  if (container.held || !container.record.joins.empty() || !awaited(container).empty()) return;
+  if (container.activity == Container::Activity::idle) return launch(container, /*hold=*/true);
+  container.set_up_due = true;
 }
 
 policy::Member member_of(const Container& container) {
@@ -308,14 +332,14 @@ void Containers::look_at_gates() {
     }
     for (const std::string& id : ids) {
       Container* container = find(id);
-      if (container != nullptr && container->gated && container->activity == Container::Activity::idle) {
-        restart(*container);
-      }
+      if (container == nullptr || !container->gated) continue;
+      if (container->held || container->activity == Container::Activity::idle) restart(*container);
     }
   });
 }
 
 void Containers::restart(Container& container) {
+  const std::string id = container.record.id;
   if (const std::string service = awaited(container); !service.empty()) {
     if (!std::exchange(container.gated, true)) {
       context_.log.write("container {}: its restart waits for service {}", container.record.name, service);
@@ -323,12 +347,17 @@ void Containers::restart(Container& container) {
     return;
   }
   ++container.record.restart_count;
-  on_event_(container, "restart");
-  launch(container);
+  if (container.held) {
+    run_held(container);
+  } else {
+    launch(container);
+  }
+  if (find(id) != nullptr) on_event_(container, "restart");
 }
 
 void Containers::cancel_restart(Container& container) {
   container.restart_timer.reset();
+  container.set_up_due = false;
   container.restart_due = false;
   container.gated = false;
   if (!container.record.restarting) return;

@@ -146,6 +146,32 @@ class SupervisorTest : public testing::Test {
       ASSERT_EQ(::poll(&poller, 1, 20000), 1) << "no event came";
     }
   }
+  static std::function<bool(const json&)> is_event(const std::string& action) {
+    return [action](const json& event) {
+      return event.value("action", "") == action && event.value("service", "") == "web";
+    };
+  }
+  /// Ends with code 4 and is started again after `delay`, once.
+  model::Service& crashing(Duration delay) {
+    model::Service& web = service("web", "echo run; exit 4");
+    web.deploy.emplace();
+    web.deploy->restart_policy.emplace();
+    web.deploy->restart_policy->delay = delay;
+    web.deploy->restart_policy->max_attempts = 1;
+    return web;
+  }
+  /// Its first run has ended and the next one is set up. Another container keeps the supervisor there.
+  void crash_and_wait(Duration delay) {
+    crashing(delay);
+    service("keep", "exec sleep 1000");
+    events_client_.emplace(watch());
+    ASSERT_TRUE(up().ok);
+    wait_for_event(*events_client_, is_event("start"));
+    wait_for_event(*events_client_, is_event("die"));
+    while (!set_up_again()) ::poll(nullptr, 0, 5);
+  }
+  /// The monitor of the next run listens: the last one took its socket away before its container's end was known.
+  bool set_up_again() { return sys::exists(paths_.monitor_socket(container("web").id)); }
   Client watch() {
     auto client = Client::connect(paths_, project_.name, Spawn::if_absent);
     EXPECT_TRUE(client);
@@ -204,6 +230,7 @@ class SupervisorTest : public testing::Test {
   model::Project project_;
   std::string image_;
   std::vector<json> events_;
+  std::optional<Client> events_client_;
 };
 
 TEST_F(SupervisorTest, UpRunsAndDownLeavesNothing) {
@@ -320,6 +347,77 @@ TEST_F(SupervisorTest, AKilledContainerComesBackByItsPolicy) {
   EXPECT_EQ(after.id, before.id);
   EXPECT_NE(after.pid, before.pid);
   EXPECT_EQ(after.networks.at(0).ipv4, before.networks.at(0).ipv4);
+}
+
+TEST_F(SupervisorTest, TheNextRunIsSetUpWhileItsDelayLasts) {
+  // Its monitor makes the socket; without that the socket would be younger than the end of the delay.
+  crash_and_wait(std::chrono::seconds{2});
+  struct stat socket {};
+  ASSERT_EQ(::stat(paths_.monitor_socket(container("web").id).c_str(), &socket), 0);
+  const ContainerRecord ended = container("web");
+  EXPECT_EQ(ended.status(), "restarting");
+  EXPECT_EQ(ended.exit_code, 4);
+  wait_for_event(*events_client_, is_event("start"));
+  const ContainerRecord again = container("web");
+  EXPECT_EQ(again.restart_count, 1);
+  const auto made = state::Time{std::chrono::seconds{socket.st_mtim.tv_sec}};
+  EXPECT_LT(made, ended.finished_at + std::chrono::seconds{2});
+  EXPECT_GE(again.started_at, ended.finished_at + std::chrono::seconds{2});
+}
+
+TEST_F(SupervisorTest, AStopDuringTheDelayLeavesTheEndAsItWas) {
+  crash_and_wait(std::chrono::seconds{5});
+  ASSERT_TRUE(ask({{"op", "stop"}}).ok);
+  EXPECT_EQ(container("web").status(), "exited");
+  EXPECT_EQ(container("web").exit_code, 4);
+  EXPECT_EQ(container("web").error, "");
+  EXPECT_FALSE(sys::exists(paths_.monitor_socket(container("web").id)));
+  EXPECT_EQ(log("web"), "run\n");
+  const Outcome gone = down();
+  EXPECT_TRUE(gone.ok) << gone.error;
+  expect_nothing_left();
+}
+
+TEST_F(SupervisorTest, AStartDuringTheDelayRunsAtOnce) {
+  crash_and_wait(std::chrono::seconds{5});
+  ASSERT_TRUE(ask({{"op", "start"}}).ok);
+  EXPECT_EQ(container("web").restart_count, 0);
+  wait_for_event(*events_client_, is_event("die"));
+  EXPECT_EQ(log("web"), "run\nrun\n");
+}
+
+TEST_F(SupervisorTest, ANewSupervisorRunsWhatTheLastOneHadSetUp) {
+  crash_and_wait(std::chrono::seconds{2});
+  kill_supervisor();
+  Client events = watch();
+  wait_for_event(events, is_event("start"));
+  EXPECT_EQ(container("web").restart_count, 1);
+  wait_for_event(events, is_event("die"));
+  EXPECT_EQ(log("web"), "run\nrun\n");
+}
+
+TEST_F(SupervisorTest, WhatCannotBeSetUpIsToldWhenTheDelayIsOver) {
+  model::Service& web = crashing(std::chrono::seconds{2});
+  const std::string source = base_ + "/source";
+  ASSERT_TRUE(sys::make_directories(source));
+  model::Mount bind;
+  bind.type = "bind";
+  bind.source = source;
+  bind.target = "/data";
+  web.volumes.push_back(bind);
+  web.command = model::Strings{"sh", "-c", "echo run; test -e /data/end || sleep 1000; exit 4"};
+  service("keep", "exec sleep 1000");
+  Client events = watch();
+  ASSERT_TRUE(up().ok);
+  ASSERT_EQ(::rmdir(source.c_str()), 0);
+  ASSERT_EQ(::kill(container("web").pid, SIGKILL), 0);
+  wait_for_event(events, is_event("die"));
+  const state::Time end = container("web").finished_at;
+  wait_for_event(events, is_event("restart"));
+  EXPECT_GE(std::chrono::system_clock::now(), end + std::chrono::seconds{2});
+  for (int i = 0; i < 1000 && container("web").error.empty(); ++i) ::poll(nullptr, 0, 10);
+  EXPECT_NE(container("web").error.find("source"), std::string::npos) << container("web").error;
+  EXPECT_EQ(container("web").restart_count, 1);
 }
 
 TEST_F(SupervisorTest, StopEndsItForGoodAndStartBringsItBack) {
