@@ -20,6 +20,7 @@
 //            the supervisor's own: dependents of what has crashed, what ran before a reboot, a run that is due
 //   wait     services: []                      -> result with exit_code of the first that ends
 //   events   services: []                      -> container events until the connection closes
+//   rest     -> result when no request is worked on and nothing is scheduled
 //   status   -> result with containers: [{id, name, service, number, status, health, exit_code}]
 // Events: {"event":"progress","kind":"Container|Network|Volume","name","text","status":"working|done|warning|error"}
 //   {"event":"container","action":"create|start|die|restart|stop|kill|pause|unpause|health_status|oom|destroy",

@@ -147,6 +147,10 @@ class Supervisor {
     const std::string op = request.value("op", "");
     if (op == "cancel") return operations_.cancel(connection);
     if (op == "kill") return kill_now(connection, request);
+    if (op == "rest") {
+      waiting_for_rest_.push_back(connection);
+      return look_whether_to_end();
+    }
     try {
       if (watchers_.handle(connection, request)) return;
     } catch (const json::exception& e) {
@@ -198,6 +202,7 @@ class Supervisor {
   void closed(const ConnectionPtr& connection) {
     watchers_.closed(connection);
     operations_.closed(connection);
+    std::erase(waiting_for_rest_, connection);
     look_whether_to_end();
   }
 
@@ -205,12 +210,21 @@ class Supervisor {
     if (std::exchange(looking_, true)) return;
     loop_.post([this] {
       looking_ = false;
+      answer_rest();
       if (patience_ || containers_.busy() || !operations_.idle() || server_ == nullptr) return;
       if (scheduler_.active()) return;
       const auto closed = server_->close_if_idle();
       if (!closed) log_.write("{}", closed.error().message());
       if (closed && *closed) leave();
     });
+  }
+
+  /// Whoever follows what containers write asks whether more may come when none of them runs.
+  void answer_rest() {
+    if (!operations_.idle() || scheduler_.active()) return;
+    for (const ConnectionPtr& connection : std::exchange(waiting_for_rest_, {})) {
+      connection->send({{"event", "result"}, {"ok", true}, {"exit_code", 0}});
+    }
   }
 
   void leave() {
@@ -251,6 +265,7 @@ class Supervisor {
   async::Timer patience_;
   async::Timer trim_;
   bool looking_ = false;
+  std::vector<ConnectionPtr> waiting_for_rest_;
 };
 
 void block_signals() {

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/strings.hpp"
 #include "cli/commands/all.hpp"
@@ -13,6 +15,7 @@
 #include "cli/log_printer.hpp"
 #include "cli/session.hpp"
 #include "state/log_reader.hpp"
+#include "supervisor/client.hpp"
 
 namespace compose::cli {
 namespace {
@@ -68,7 +71,8 @@ Result<void> print_all(const Context& context, const std::vector<state::Containe
     const auto first = std::ranges::min_element(logs, {}, [](const Ahead& one) { return one.line.timestamp; });
     do {
       if (!printer.line(*first->container, first->line)) return {};
-      TRY_ASSIGN(const bool more, first->reader.next(first->line).with("reading the log of {}", first->container->name));
+      TRY_ASSIGN(const bool more,
+                 first->reader.next(first->line).with("reading the log of {}", first->container->name));
       if (!more) {
         logs.erase(first);
         break;
@@ -79,6 +83,34 @@ Result<void> print_all(const Context& context, const std::vector<state::Containe
   return {};
 }
 
+/// With nothing running, more may still come: a "restart" is between its stop and its start, or a run is scheduled. The
+/// supervisor says when that is over.
+class Rest {
+ public:
+  /// Asks, unless it has been asked already.
+  void ask(const state::Paths& paths, const std::string& project) {
+    if (asked_) return;
+    asked_ = true;
+    auto client = supervisor::Client::connect(paths, project, supervisor::Spawn::never);
+    if (client && client->send({{"op", "rest"}})) supervisor_ = *std::move(client);
+  }
+  /// Without a supervisor nothing will run.
+  bool over() {
+    while (supervisor_) {
+      const auto event = supervisor_->receive();
+      if (event && !*event) return false;
+      if (!event || (*event)->value("event", "") == "result") supervisor_.reset();
+    }
+    return asked_;
+  }
+  int fd() const { return supervisor_ ? supervisor_->fd() : -1; }
+  void forget() { *this = {}; }
+
+ private:
+  bool asked_ = false;
+  std::optional<supervisor::Client> supervisor_;
+};
+
 Result<int> follow(const Context& context, const std::string& project, const state::LogFollower::Filter& filter,
                    const state::LogQuery& query, LogPrinter& printer) {
   TRY_ASSIGN(auto follower, state::LogFollower::open(context.paths(), project, filter, query));
@@ -86,14 +118,22 @@ Result<int> follow(const Context& context, const std::string& project, const sta
   const auto print_new = [&] {
     return follower.drain([&](const state::FollowedLine& one) { printer.line(*one.container, one.line); });
   };
-  TRY(print_new());  // the follower learns of its containers here
+  Rest rest;
   while (true) {
-    const bool more = follower.anything_running();  // asked before the last lines are read
+    const bool over = rest.over();  // asked before the last look at the containers and their last lines
     TRY(print_new());
-    if (!printer.flush() || !more) return 0;
+    if (!printer.flush()) return 0;
+    if (follower.anything_running()) {
+      rest.forget();
+    } else if (over) {
+      return 0;
+    } else {
+      rest.ask(context.paths(), project);
+      if (rest.fd() < 0) continue;
+    }
     if (signals.next() != 0) return 128 + SIGINT;
-    pollfd polled[] = {{follower.fd(), POLLIN, 0}, {signals.fd(), POLLIN, 0}};
-    if (::poll(polled, 2, -1) < 0 && errno != EINTR) return os_error("waiting for log lines");
+    pollfd polled[] = {{follower.fd(), POLLIN, 0}, {signals.fd(), POLLIN, 0}, {rest.fd(), POLLIN, 0}};
+    if (::poll(polled, 3, -1) < 0 && errno != EINTR) return os_error("waiting for log lines");
   }
 }
 
