@@ -7,9 +7,39 @@
 #include <array>
 #include <csignal>
 
+#include "base/strings.hpp"
 #include "supervisor/run_lock.hpp"
+#include "sys/file.hpp"
 
 namespace compose::supervisor {
+
+namespace {
+
+/// The processes below `pid`, from its children on. What runs in a container has a session of its own there, and when
+/// its parent is killed it belongs to the container's first process: so it is found before anything is killed.
+std::vector<pid_t> descendants(pid_t pid) {
+  std::vector<pid_t> found;
+  std::vector<pid_t> open{pid};
+  while (!open.empty()) {
+    const std::string tasks = fmt::format("/proc/{}/task", open.back());
+    open.pop_back();
+    const auto threads = sys::list_directory(tasks);
+    if (!threads) continue;
+    for (const std::string& thread : *threads) {
+      const auto text = sys::read_file(fmt::format("{}/{}/children", tasks, thread));
+      if (!text) continue;
+      for (const std::string& word : split(trim(*text), ' ')) {
+        const auto child = parse_unsigned(word);
+        if (!child) continue;
+        found.push_back(static_cast<pid_t>(*child));
+        open.push_back(found.back());
+      }
+    }
+  }
+  return found;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Probe>> Probe::start(async::EventLoop& loop, const ProbeCommand& command, OnEnd on_end) {
   std::unique_ptr<Probe> probe{new Probe{command.output_limit, std::move(on_end)}};
@@ -22,7 +52,7 @@ Result<std::unique_ptr<Probe>> Probe::start(async::EventLoop& loop, const ProbeC
   options.program = command.program;
   options.arguments = command.arguments;
   options.fds = {{null.get(), 0}, {theirs.get(), 1}, {theirs.get(), 2}};
-  // The group is what gets killed at the timeout: the probe with the children it made.
+  // The group gets killed at the timeout, with what it runs in the container.
   options.new_group = true;
   TRY_ASSIGN(probe->child_, sys::spawn(options));
   Probe* self = probe.get();
@@ -44,7 +74,10 @@ Probe::~Probe() {
 }
 
 void Probe::kill() {
-  if (child_.pid > 0) ::kill(-child_.pid, SIGKILL);
+  if (child_.pid <= 0) return;
+  const auto below = descendants(child_.pid);
+  ::kill(-child_.pid, SIGKILL);
+  for (const pid_t pid : below) ::kill(pid, SIGKILL);
 }
 
 void Probe::read() {
