@@ -455,6 +455,16 @@ TEST(Reconcile, ScalesDownFromTheEnd) {
   EXPECT_EQ(world.text(), "[] -> #1 container:web:3 start (exited with code 1)\n");
 }
 
+TEST(Reconcile, GlobalMeansOneOnThisHost) {
+  World world;
+  auto& deploy = world.service("agent").deploy.emplace();
+  deploy.mode = "global";
+  deploy.replicas = 3;
+  EXPECT_EQ(world.text(),
+            "[] -> #1 container:agent:1 create (missing)\n"
+            "[1] -> #2 container:agent:1 start (created)\n");
+}
+
 TEST(Reconcile, DependentsWaitForEveryReplica) {
   World world;
   world.service("db").scale = 2;

@@ -95,6 +95,19 @@ TEST(Health, ProbesComeCloseTogetherUntilTheFirstSuccess) {
   EXPECT_GE(machine.next_probe(), kStart + 31s);
 }
 
+TEST(Health, StartIntervalBoundsTheGapsBeforeTheFirstSuccess) {
+  HealthSpec often = spec(1h, 3, 1h);
+  often.start_interval = 2s;
+  HealthMachine machine{often, kStart};
+  Duration last{};
+  for (const auto& [time, status] : run(machine, 60s, 0ms, [](Duration t) { return t >= 50s; })) {
+    EXPECT_LE(time - last, Duration{2s});
+    last = time;
+  }
+  EXPECT_EQ(machine.status(), Status::healthy);
+  EXPECT_GE(machine.next_probe(), kStart + 1h);
+}
+
 TEST(Health, AnExpensiveProbeRunsAtMostHalfOfTheTime) {
   HealthMachine machine{spec(30s), kStart};
   const auto probes = run(machine, 5s, 1s, [](Duration) { return false; });
