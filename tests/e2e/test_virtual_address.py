@@ -1,0 +1,132 @@
+"""endpoint_mode: vip under load: whoever has looked the name up once goes on while the service is recreated, scaled and
+killed; only the requests inside the killed container fail."""
+import os
+import signal
+import socket
+import threading
+import time
+
+from compose import SLOW, Project, wait_until
+from dns import ask, socket_in
+from e2e import TestCase, import_base_image, needs_our_own, needs_root, workspace
+
+WORKERS = 8
+
+# Gives every connection the container's name after a moment of work; asked to end, it takes who has come, and ends.
+SERVER = r"""
+use IO::Socket::INET; use Sys::Hostname;
+my $over = 0;
+$SIG{TERM} = sub { $over = 1; };
+my $listener = IO::Socket::INET->new(LocalPort => 9000, Listen => 128, ReuseAddr => 1) or die "listen: $@";
+my %children;
+sub gather { my $how = shift; while ((my $pid = waitpid(-1, $how)) > 0) { delete $children{$pid}; } }
+while (1) {
+  my $bits = ''; vec($bits, fileno($listener), 1) = 1;
+  my $ready = select($bits, undef, undef, $over ? 0.2 : 0.1);
+  gather(1);
+  if ($ready <= 0) { last if $over; next; }
+  my $client = $listener->accept or next;
+  my $pid = fork;
+  if ($pid == 0) { select(undef, undef, undef, 0.02); print $client hostname, "\n"; $client->close; exec '/bin/true'; }
+  $children{$pid} = 1; $client->close;
+}
+gather(0);
+"""
+
+
+class Load:
+    """Clients inside a container that ask one address again and again; every answer is noted."""
+
+    def __init__(self, pid, address):
+        self.pid, self.address, self.lock, self.over = pid, address, threading.Lock(), threading.Event()
+        self.answers, self.failures, self.hosts = 0, [], set()
+        self.threads = [threading.Thread(target=self.visit, daemon=True) for _ in range(WORKERS)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(70)
+
+    def visit(self):
+        while not self.over.is_set():
+            begun = time.monotonic()
+            try:
+                with socket_in(self.pid, socket.SOCK_STREAM) as client:
+                    client.settimeout(60)
+                    client.connect((self.address, 9000))
+                    text = client.makefile("rb").read().decode()
+            except OSError as error:
+                text = repr(error)
+            with self.lock:
+                if text.endswith("\n"):
+                    self.answers += 1
+                    self.hosts.add(text.strip())
+                else:
+                    self.failures.append((begun, time.monotonic(), text))
+
+    def more(self, count=3 * WORKERS):
+        until = self.answers + count
+        wait_until(lambda: self.answers >= until, 60 * SLOW, f"{count} more answers, failed: {self.failures[:3]}")
+
+
+@needs_root
+@needs_our_own
+class VirtualAddress(TestCase):
+    TEXT = """\
+services:
+  app:
+    image: debian:bookworm-slim
+    command: [perl, /server]
+    restart: always
+    configs: [{source: server, target: /server}]
+    healthcheck: {test: [CMD, perl, -MIO::Socket::INET, -e, "exit !IO::Socket::INET->new('127.0.0.1:9000')"],
+                  interval: 300ms, retries: 5}
+    deploy: {endpoint_mode: vip}
+  asks:
+    image: debian:bookworm-slim
+    command: [sleep, "3600"]
+    stop_signal: KILL
+configs:
+  server: {file: ./server}
+"""
+
+    def hosts(self):
+        entries = [entry for entry in self.project.containers().values() if entry["Service"] == "app"]
+        return {entry["ID"][:12] for entry in entries if entry["State"] == "running" and entry["Health"] == "healthy"}
+
+    def test_only_what_was_in_the_killed_container_fails(self):
+        import_base_image()
+        before = workspace().snapshot()
+        self.project = project = Project.of_text(workspace(), "e2e-vip", self.TEXT)
+        with open(os.path.join(project.directory, "server"), "w", encoding="ascii") as file:
+            file.write(SERVER)
+        self.addCleanup(lambda: project.down("-t", "0", check=False))
+        project.up("--wait")
+        client = project.pid("asks")
+        [address] = ask(client, "app").values
+        with Load(client, address) as load:
+            load.more()
+            old = self.hosts()
+            project.up("--force-recreate", "--no-deps", "--wait", "app")
+            self.assertFalse(old & self.hosts())
+            load.more()
+            self.assertEqual(load.failures, [], "while it was recreated")
+            project.up("--no-recreate", "--no-deps", "--wait", "--scale", "app=5", "app")
+            wait_until(lambda: self.hosts() <= load.hosts and len(self.hosts()) == 5, 60 * SLOW, "answers of all five")
+            project.up("--no-recreate", "--no-deps", "--wait", "--scale", "app=1", "app")
+            load.more()
+            self.assertEqual(load.failures, [], "while it was scaled to five and back")
+            pid = project.pid("app")
+            killed = time.monotonic()
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: len(self.hosts()) == 1 and project.pid("app") != pid, 60 * SLOW, "another container")
+            load.more()
+        self.assertEqual([failure for failure in load.failures if failure[0] > killed], [], "asked after the kill")
+        self.assertLessEqual(len(load.failures), WORKERS)
+        project.down("-t", "0")
+        self.assert_nothing_left(before)
