@@ -65,8 +65,14 @@ TEST(DnsLoad, AThousandNamesAndFlatMemory) {
       const int number = i % kNames;
       const Bytes asked =
           testing::query("service-" + std::to_string(number), kTypeA, 0, static_cast<unsigned>(i) & 0xffff);
-      ::send(fd.get(), asked.data(), asked.size(), 0);
-      const ssize_t got = ::recv(fd.get(), reply.data(), reply.size(), 0);
+      // As a client does: an answer that comes late on a busy machine is not the next question's.
+      ssize_t got = -1;
+      for (int tries = 0; got < 0 && tries < 10; ++tries) {
+        ::send(fd.get(), asked.data(), asked.size(), 0);
+        do {
+          got = ::recv(fd.get(), reply.data(), reply.size(), 0);
+        } while (got >= 2 && read_u16(reply, 0) != (i & 0xffff));
+      }
       const std::string wanted = fmt::format("NOERROR aa 10.1.{}.{}", number / 250, 1 + number % 250);
       if (got < 2 || testing::describe(ByteSpan{reply}.first(static_cast<std::size_t>(got))) != wanted) ++wrong;
       if (i == queries / 10) before = resident_kib();
