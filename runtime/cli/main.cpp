@@ -84,7 +84,10 @@ void print_help() {
 
 /// Processes that enter a container come from a read-only copy of this program, see own_program.hpp.
 void protect_program(char** argv) {
-  if (security::runs_protected()) return;
+  if (security::runs_protected()) {
+    ::prctl(PR_SET_NAME, "compose-runtime");  // run by a descriptor, it has that number as its name
+    return;
+  }
   auto program = security::read_only_program("/proc/self/exe");
   if (!program) return;
   const std::string path = fmt::format("/proc/self/fd/{}", program->get());

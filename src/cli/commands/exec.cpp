@@ -13,6 +13,7 @@
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
 #include "cli/terminal_proxy.hpp"
+#include "runtime/security/own_program.hpp"
 #include "sys/file.hpp"
 #include "sys/message.hpp"
 #include "sys/process.hpp"
@@ -64,13 +65,15 @@ Strings runtime_arguments(const Context& context, const std::string& program, co
   return arguments;
 }
 
-/// Replaces this process.
+/// Replaces this process. Run from the read-only copy at once, the runtime need not run itself again from there.
 Error become(const std::string& program, const Strings& arguments) {
+  const auto copy = runtime::security::read_only_program(program);
+  const std::string path = copy ? fmt::format("/proc/self/fd/{}", copy->get()) : program;
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   ::signal(SIGPIPE, SIG_DFL);
-  ::execv(program.c_str(), argv.data());
+  ::execv(path.c_str(), argv.data());
   return os_error("starting {}", program);
 }
 
