@@ -138,8 +138,11 @@ std::uint64_t process_start_time(pid_t pid) {
 }
 
 std::string boot_id() {
-  auto id = read_file("/proc/sys/kernel/random/boot_id", 64);
-  return id ? std::string{trim(*id)} : std::string{};
+  static const std::string id = [] {  // asked for each record of a listing
+    const auto text = read_file("/proc/sys/kernel/random/boot_id", 64);
+    return text ? std::string{trim(*text)} : std::string{};
+  }();
+  return id;
 }
 
 }  // namespace compose::sys
