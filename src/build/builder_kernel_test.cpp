@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include "build/builder.hpp"
 #include "image/merged_view.hpp"
 #include "image/testing/tar_builder.hpp"
@@ -119,6 +121,28 @@ TEST_F(BuilderKernelTest, StepsCannotReachTheHost) {
       "/proc/sys/kernel/hostname\n"
       "RUN test $(hostname) = buildkitsandbox\n");
   EXPECT_TRUE(image) << image.error().message();
+}
+
+TEST_F(BuilderKernelTest, CancelledAtAnyMomentTheStepEnds) {
+  folder_.write("ctx/Dockerfile", "FROM busybox\nRUN sleep 1000\n");
+  request_.build.context = folder_ / "ctx";
+  // From before the runtime is started to after the command runs: what is tested is that the moment does not matter.
+  for (int moment = 0; moment < 16; ++moment) {
+    Cancellation cancellation;
+    request_.cancellation = &cancellation;
+    std::thread canceller;
+    request_.progress = [&](const BuildEvent& event) {
+      if (event.kind != BuildEvent::Kind::started) return;
+      canceller = std::thread{[&cancellation, moment] {
+        std::this_thread::sleep_for(std::chrono::milliseconds{2 * moment});
+        cancellation.cancel();
+      }};
+    };
+    const auto image = build::build(request_, *store_);
+    canceller.join();
+    ASSERT_FALSE(image);
+    EXPECT_EQ(image.error().code(), Errc::cancelled) << image.error().message();
+  }
 }
 
 TEST_F(BuilderKernelTest, ScratchWithAStaticProgram) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,17 +74,18 @@ Result<Pipe> make_pipe() {
   return Pipe{UniqueFd{fds[0]}, UniqueFd{fds[1]}};
 }
 
-/// Reads both pipes until the container has closed them.
-Result<void> drain(UniqueFd out, UniqueFd err, const OutputLine& output) {
+/// Reads both pipes until the container has closed them, or `stop` can be read: false then.
+Result<bool> drain(UniqueFd out, UniqueFd err, int stop, const OutputLine& output) {
   LineSplitter splitters[2] = {{output, false}, {output, true}};
   UniqueFd ends[2] = {std::move(out), std::move(err)};
   std::vector<char> buffer(kMaxLine);
   while (ends[0].valid() || ends[1].valid()) {
-    pollfd polls[2] = {{ends[0].get(), POLLIN, 0}, {ends[1].get(), POLLIN, 0}};
-    if (::poll(polls, 2, -1) < 0) {
+    pollfd polls[3] = {{ends[0].get(), POLLIN, 0}, {ends[1].get(), POLLIN, 0}, {stop, POLLIN, 0}};
+    if (::poll(polls, 3, -1) < 0) {
       if (errno == EINTR) continue;
       return os_error("poll");
     }
+    if (polls[2].revents != 0) return false;
     for (std::size_t i = 0; i < 2; ++i) {
       if (polls[i].revents == 0) continue;
       const ssize_t got = retry_eintr([&] { return ::read(ends[i].get(), buffer.data(), buffer.size()); });
@@ -96,17 +98,35 @@ Result<void> drain(UniqueFd out, UniqueFd err, const OutputLine& output) {
     }
   }
   for (LineSplitter& splitter : splitters) splitter.end();
-  return {};
+  return true;
 }
 
-Result<sys::ExitStatus> run_child(const sys::SpawnOptions& options, Pipe out, Pipe err, const OutputLine& output) {
+/// When `stop` can be read the runtime is killed at whatever it does; what it has made is left to the caller.
+Result<sys::ExitStatus> run_child(const sys::SpawnOptions& options, Pipe out, Pipe err, int stop,
+                                  const OutputLine& output) {
   TRY_ASSIGN(const sys::Child child, sys::spawn(options));
   out.write.reset();
   err.write.reset();
-  const Result<void> drained = drain(std::move(out.read), std::move(err.read), output);
+  const Result<bool> drained = drain(std::move(out.read), std::move(err.read), stop, output);
+  if (!drained || !*drained) (void)sys::send_signal(child.pidfd.get(), SIGKILL).ok();
   TRY_ASSIGN(const sys::ExitStatus status, sys::wait_child(child.pid));
   if (!drained) return drained.error();
+  if (!*drained) return make_error(Errc::cancelled, "the build has ended");
   return status;
+}
+
+/// Ends a step whose runtime is gone, however far it had come: its processes and its control group go.
+void end_step(const std::string& root, const std::string& id) {
+  const auto container = runtime::container::Container::load(root, id);
+  if (container) (void)container->remove().ok();  // with its processes
+  // One that was killed while it was being made has a control group and no state yet.
+  const auto layout = runtime::cgroup::detect_layout();
+  if (!layout) return;
+  const auto group = runtime::cgroup::Group::open(*layout, kGroups + id);
+  if (!group.exists()) return;
+  (void)group.kill_all().ok();
+  (void)group.wait_empty(kGroupWait);
+  (void)group.remove().ok();
 }
 
 std::string hosts_text(const RunRequest& request) {
@@ -192,29 +212,20 @@ Result<int> RuntimeRunner::run_in(const RunRequest& request, const OutputLine& o
   // Ctrl-C is answered by cancel(): the command in the container would not hear it.
   options.new_group = true;
   options.fds = {{null.get(), 0}, {out.write.get(), 1}, {err.write.get(), 2}};
-  const std::string root = request.workspace + "/run";
-  {
-    const std::lock_guard lock{mutex_};
-    if (cancelled_) return make_error(Errc::cancelled, "the build has ended");
-    running_[request.id] = root;
+  if (!cancelled_.valid()) return make_error(Errc::failed, "eventfd: too many open files");
+  const Result<sys::ExitStatus> status = run_child(options, std::move(out), std::move(err), cancelled_.get(), output);
+  if (!status) {
+    end_step(request.workspace + "/run", request.id);
+    return status.error();
   }
-  Result<sys::ExitStatus> status = run_child(options, std::move(out), std::move(err), output);
-  const std::lock_guard lock{mutex_};
-  running_.erase(request.id);
-  if (cancelled_) return make_error(Errc::cancelled, "the build has ended");
-  if (!status) return std::move(status).error();
   return status->code;
 }
 
+RuntimeRunner::RuntimeRunner(BuildNetwork& network) : network_{network}, cancelled_{::eventfd(0, EFD_CLOEXEC)} {}
+
 void RuntimeRunner::cancel() {
-  const std::lock_guard lock{mutex_};
-  cancelled_ = true;
-  for (const auto& [id, root] : running_) {
-    // One that is just being made is not found, and runs to its own end.
-    const auto container = runtime::container::Container::load(root, id);
-    if (!container) continue;
-    if (const auto process = container->open_process()) (void)sys::send_signal(process->get(), SIGKILL).ok();
-  }
+  const std::uint64_t one = 1;  // never read: it stays so for every step, those that have not begun included
+  (void)!::write(cancelled_.get(), &one, sizeof one);
 }
 
 std::string step_container_id(const std::string& workspace) {
@@ -228,17 +239,7 @@ Result<void> sweep_steps(const std::string& folder) {
     if (!sys::exists(folder + "/" + name + "/bundle")) continue;
     const auto lock = sys::FileLock::try_acquire(folder + "/" + name + ".lock");
     if (!lock || !*lock) continue;
-    const std::string id = step_container_id(name);
-    const auto container = runtime::container::Container::load(root, id);
-    if (container) (void)container->remove().ok();  // with its processes
-    // One that was killed while it was being made has a control group and no state yet.
-    const auto layout = runtime::cgroup::detect_layout();
-    if (!layout) continue;
-    const auto group = runtime::cgroup::Group::open(*layout, kGroups + id);
-    if (!group.exists()) continue;
-    (void)group.kill_all().ok();
-    (void)group.wait_empty(kGroupWait);
-    (void)group.remove().ok();
+    end_step(root, step_container_id(name));
   }
   return {};
 }

@@ -5,12 +5,12 @@
 // containers: own pid, mount, ipc, uts and cgroup namespaces, default capabilities, masked and read-only paths.
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/unique_fd.hpp"
 #include "compose/model/values.hpp"
 
 namespace compose::runtime::spec {
@@ -74,16 +74,14 @@ class Runner {
 class RuntimeRunner : public Runner {
  public:
   /// `network` gives steps their own; it must outlive the runner.
-  explicit RuntimeRunner(BuildNetwork& network) : network_{network} {}
+  explicit RuntimeRunner(BuildNetwork& network);
   Result<int> run(const RunRequest& request, const OutputLine& output) override;
   void cancel() override;
 
  private:
   Result<int> run_in(const RunRequest& request, const OutputLine& output);
   BuildNetwork& network_;
-  std::mutex mutex_;
-  bool cancelled_ = false;
-  std::map<std::string, std::string> running_;  ///< container id -> root of its runtime
+  UniqueFd cancelled_;  ///< an eventfd: can be read once cancel() was called
 };
 
 /// The id of a step's container, which names its control group too: from the workspace, so that both can be found again
