@@ -21,15 +21,21 @@ class Failed(Exception):
 
 
 class Project:
-    """`time` runs one command to its end."""
+    """`time` runs one command of the project to its end, `image` one of the images."""
 
-    def __init__(self, contestant, command, directory, environment, overhead=0.0):
-        self.contestant, self.command, self.directory = contestant, command, directory
+    def __init__(self, contestant, command, images, directory, environment, overhead=0.0):
+        self.contestant, self.command, self.images, self.directory = contestant, command, images, directory
         self.environment, self.overhead = environment, overhead
 
     def time(self, *arguments):
+        return self._time(self.command, arguments)
+
+    def image(self, *arguments):
+        return self._time(self.images, arguments)
+
+    def _time(self, command, arguments):
         begin = time.monotonic()
-        done = subprocess.run([*self.command, *arguments], cwd=self.directory, env=self.environment, timeout=600,
+        done = subprocess.run([*command, *arguments], cwd=self.directory, env=self.environment, timeout=600,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         seconds = time.monotonic() - begin
         if done.returncode != 0:
@@ -51,7 +57,7 @@ class Ours:
     def project(self, name, text):
         directory = os.path.join(self.workspace.directory, name)
         write(directory, text)
-        return Project("ours", [compose.PROGRAM], directory, self.workspace.environment)
+        return Project("ours", [compose.PROGRAM], [compose.PROGRAM, "image"], directory, self.workspace.environment)
 
     def remove(self):
         self.workspace.remove()
@@ -75,8 +81,8 @@ class DockerCompose:
         folder = peers.Shared(name)
         self.folders.append(folder)
         write(folder.here, text)
-        return Project("Docker Compose", [peers.PEER, "docker", "compose", "-p", name], folder.here, folder.environment,
-                       self.overhead)
+        return Project("Docker Compose", [peers.PEER, "docker", "compose", "-p", name], [peers.PEER, "docker", "image"],
+                       folder.here, folder.environment, self.overhead)
 
     def remove(self):
         for folder in self.folders:
