@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "base/sha256.hpp"
+#include "base/strings.hpp"
 #include "build/session.hpp"
 #include "sys/file.hpp"
 
@@ -16,7 +17,7 @@ namespace {
 using Type = MountOptions::Type;
 using Sharing = MountOptions::Sharing;
 
-constexpr const char* kAgentTarget = "/run/buildkit/ssh_agent.0";
+const std::string kAgentTarget = "/run/buildkit/ssh_agent.";
 
 Result<void> set_rights(const std::string& path, const MountOptions& options, mode_t mode) {
   if (::chown(path.c_str(), options.uid.value_or(0), options.gid.value_or(0)) != 0 ||
@@ -180,24 +181,32 @@ Result<void> Session::secret_mount(const std::string& target, const MountOptions
 
 Result<void> Session::ssh_mount(const std::string& target, const MountOptions& options, StepMounts& result) {
   const std::string id = options.id.empty() ? "default" : options.id;
-  const auto agent = request_.build.ssh.find(id);
+  const auto named = request_.build.ssh.find(id);
   const char* inherited = ::getenv("SSH_AUTH_SOCK");
-  std::string socket = agent == request_.build.ssh.end() ? "" : agent->second;
-  if (socket.empty() && agent != request_.build.ssh.end() && inherited != nullptr) socket = inherited;
-  if (socket.empty()) {
+  std::string source = named == request_.build.ssh.end() ? "" : named->second;
+  if (source.empty() && named != request_.build.ssh.end() && inherited != nullptr) source = inherited;
+  if (source.empty()) {
     if (!options.required) return {};
     return make_error(Errc::not_found, "there is no ssh agent \"{}\": name it in build.ssh", id);
   }
   struct stat status {};
-  if (::stat(socket.c_str(), &status) != 0) return os_error("build.ssh \"{}\": \"{}\"", id, socket);
-  if (!S_ISSOCK(status.st_mode))
-    return make_error(Errc::unsupported,
-                      "build.ssh \"{}\": \"{}\" is no agent's socket: add the key to an agent with ssh-add and give "
-                      "its SSH_AUTH_SOCK",
-                      id, socket);
-  const std::string place = target.empty() ? kAgentTarget : target;
-  result.mounts.push_back({RunMount::Kind::file, place, socket, {}, "", false, {}});
-  result.environment.push_back("SSH_AUTH_SOCK=" + place);
+  if (::stat(source.c_str(), &status) != 0) status = {};
+  TRY_ASSIGN(image::Workspace space, private_workspace());
+  if (!S_ISSOCK(status.st_mode)) {
+    TRY_ASSIGN(std::unique_ptr<KeyAgent> agent,
+               KeyAgent::start(split(source, ','), space.path()).with("build.ssh \"{}\"", id));
+    source = agent->socket();
+    result.key_agents.push_back(std::move(agent));
+  }
+  const std::string path = space.path() + "/agent";
+  TRY_ASSIGN(std::unique_ptr<AgentSocket> agent, AgentSocket::create(path, source).with("build.ssh \"{}\"", id));
+  TRY(set_rights(path, options, 0600));
+  const std::string place = target.empty() ? kAgentTarget + std::to_string(result.agents.size()) : target;
+  // The first is the one ssh finds by itself.
+  if (result.agents.empty()) result.environment.push_back("SSH_AUTH_SOCK=" + place);
+  result.mounts.push_back({RunMount::Kind::file, place, path, {}, "", false, {}});
+  result.agents.push_back(std::move(agent));
+  result.workspaces.push_back(std::move(space));
   return {};
 }
 

@@ -18,15 +18,6 @@
 
 namespace compose::build {
 
-namespace {
-
-constexpr std::size_t kBuffer = std::size_t{256} << 10;
-constexpr std::size_t kMaxDockerfile = std::size_t{1} << 20;
-constexpr std::size_t kMaxOutput = std::size_t{64} << 10;
-
-bool is_http(const std::string& address) { return address.starts_with("http://") || address.starts_with("https://"); }
-
-/// The path of a program on PATH.
 Result<std::string> find_program(const std::string& name) {
   const char* path = ::getenv("PATH");
   for (const std::string& folder : split(path == nullptr ? "/usr/bin:/bin" : path, ':')) {
@@ -35,6 +26,14 @@ Result<std::string> find_program(const std::string& name) {
   }
   return make_error(Errc::not_found, "the program \"{}\" is needed for this and is not installed", name);
 }
+
+namespace {
+
+constexpr std::size_t kBuffer = std::size_t{256} << 10;
+constexpr std::size_t kMaxDockerfile = std::size_t{1} << 20;
+constexpr std::size_t kMaxOutput = std::size_t{64} << 10;
+
+bool is_http(const std::string& address) { return address.starts_with("http://") || address.starts_with("https://"); }
 
 std::vector<std::string> git_environment() {
   std::vector<std::string> environment;

@@ -9,6 +9,9 @@
 
 namespace compose::build {
 
+/// The path of one of the host's programs, by PATH. Errc::not_found says that it is needed.
+Result<std::string> find_program(const std::string& name);
+
 /// A repository as contexts and ADD name it: URL#ref:folder (https://docs.docker.com/build/concepts/context/).
 struct GitSource {
   std::string url;

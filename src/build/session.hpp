@@ -18,6 +18,7 @@
 #include "build/mount_options.hpp"
 #include "build/remote.hpp"
 #include "build/run.hpp"
+#include "build/ssh_agent.hpp"
 #include "build/stages.hpp"
 #include "build/step_cache.hpp"
 #include "image/config_instructions.hpp"
@@ -128,6 +129,8 @@ class Session {
     std::vector<std::string> environment;      ///< secrets given as variables
     std::vector<sys::FileLock> locks;          ///< of cache mounts with sharing=locked
     std::vector<image::Workspace> workspaces;  ///< copies of the context for bind mounts
+    std::vector<std::unique_ptr<KeyAgent>> key_agents;
+    std::vector<std::unique_ptr<AgentSocket>> agents;  ///< in front of those, or of the user's own
   };
   Result<std::vector<MountOptions>> mount_options(const StageRun& run, const Instruction& item) const;
   Result<std::string> mounts_key(StageRun& run, const Instruction& item);

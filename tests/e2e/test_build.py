@@ -203,15 +203,25 @@ class Builds(TestCase):
         self.assertEqual(self.content("/links")[0].split(), ["lo"])
         self.assert_nothing_left(self.before)
 
-    def test_an_ssh_agent_can_be_reached(self):
-        path = os.path.join(workspace().directory, "agent")
+    @unittest.skipUnless(shutil.which("ssh-agent"), "ssh-agent (openssh-client) is not installed")
+    def test_ssh_agents_and_keys_can_be_reached(self):
+        folder = workspace().folder("e2e-ssh")
+        key, path = os.path.join(folder, "key"), os.path.join(folder, "agent")
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+        text = ("FROM busybox\nRUN adduser -D -u 1000 app || true\nUSER 1000\nRUN --mount=type=ssh,required,uid=1000,mode=0600 "
+                "--mount=type=ssh,id=two,required test -S $SSH_AUTH_SOCK && echo $SSH_AUTH_SOCK > /tmp/f && "
+                "stat -c '%u %a' /run/buildkit/ssh_agent.0 /run/buildkit/ssh_agent.1 >> /tmp/f\n")
         with socket.socket(socket.AF_UNIX) as agent:
             agent.bind(path)
             agent.listen()
             self.build({"dockerfile_inline": "FROM busybox\nRUN --mount=type=ssh,required test -S $SSH_AUTH_SOCK && echo $SSH_AUTH_SOCK > /f\n"},
                        "--ssh", f"default={path}")
         os.unlink(path)
-        self.assertEqual(self.content("/f")[0], "/run/buildkit/ssh_agent.0\n")
+        self.assertEqual(self.content("/tmp/f")[0], "/run/buildkit/ssh_agent.0\n1000 600\n0 600\n")
+        said = self.build({"dockerfile_inline": text, "ssh": [f"two={key}", f"default={folder}/none"]}, "--no-cache", check=False)
+        self.assertIn('build.ssh "default"', said.stderr)
+        self.assertIn(f"{folder}/none", said.stderr)
+        self.assert_nothing_left(self.before)
 
     # Side by side
 
