@@ -20,6 +20,7 @@
 #include "container/seccomp_profile.hpp"
 #include "container/spec.hpp"
 #include "image/reference.hpp"
+#include "image/registry/manifest.hpp"
 #include "image/store.hpp"
 #include "runtime/spec/spec.hpp"
 
@@ -130,10 +131,29 @@ std::function<Result<void>(runtime::spec::Spec&)> seccomp_setter(const container
   };
 }
 
+/// `build` makes images for all platforms the file names, the others one for the machine that is to run it.
+enum class Platforms { all, one };
+
+/// Of several platforms the service's, or this machine's; a list without that stays, and is refused later.
+void choose_platform(model::Build& build, const std::string& wanted) {
+  const auto platform = image::registry::parse_platform(wanted);
+  const auto fits = [&](const std::string& text) {
+    const auto one = image::registry::parse_platform(text);
+    return one && platform && one->os == platform->os && one->architecture == platform->architecture;
+  };
+  const auto found = std::find_if(build.platforms.begin(), build.platforms.end(), fits);
+  if (found != build.platforms.end()) build.platforms = {*found};
+}
+
 /// What the flags of `build` and the service add to its `build:`.
-Result<void> add_settings(build::BuildRequest& request, const model::Service& service, const BuildSettings& settings) {
+Result<void> add_settings(build::BuildRequest& request, const model::Service& service, const BuildSettings& settings,
+                          Platforms platforms) {
   model::Build& build = request.build;
-  if (build.platforms.empty() && !service.platform.empty()) build.platforms = {service.platform};
+  std::string platform = service.platform;
+  const char* usual = std::getenv("DOCKER_DEFAULT_PLATFORM");
+  if (platform.empty() && usual != nullptr) platform = usual;
+  if (build.platforms.empty() && !platform.empty()) build.platforms = {platform};
+  if (platforms == Platforms::one && build.platforms.size() > 1) choose_platform(build, platform);
   if (!settings.provenance.empty()) build.provenance = settings.provenance;
   if (!settings.sbom.empty()) build.sbom = settings.sbom;
   for (const std::string& agent : settings.ssh) {
@@ -148,7 +168,7 @@ Result<void> add_settings(build::BuildRequest& request, const model::Service& se
 }
 
 Result<std::vector<Job>> make_jobs(Context& context, image::Store& store, const model::Project& project,
-                                   const Strings& services, const BuildSettings& settings) {
+                                   const Strings& services, const BuildSettings& settings, Platforms platforms) {
   std::vector<Job> jobs;
   TRY_ASSIGN(const container::HostInfo host, container::probe_host(false));
   for (const std::string& name : services) {
@@ -167,7 +187,7 @@ Result<std::vector<Job>> make_jobs(Context& context, image::Store& store, const 
     for (const auto& [other, described] : project.services)
       job.request.named_images["service:" + other] = image_name(context, project, described);
     add_secrets(job.request, project);
-    const Result<void> added = add_settings(job.request, service, settings);
+    const Result<void> added = add_settings(job.request, service, settings, platforms);
     if (!added) return at_build(project, name, added.error());
     Result<std::shared_ptr<build::RemoteContext>> remote = build::fetch_remote_context(job.request, store);
     if (!remote) return at_build(project, name, remote.error());
@@ -175,6 +195,21 @@ Result<std::vector<Job>> make_jobs(Context& context, image::Store& store, const 
     jobs.push_back(std::move(job));
   }
   return jobs;
+}
+
+/// The services, and those whose images are contexts of their builds ("service:NAME"): Docker builds these along, too.
+Strings with_contexts(const model::Project& project, const Strings& services) {
+  Strings all = services;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const model::Service& service = service_of(project, all[i]);
+    if (!service.build) continue;
+    for (const auto& [name, source] : service.build->additional_contexts) {
+      const std::string other = source.starts_with("service:") ? source.substr(8) : "";
+      if (project.services.contains(other) && std::find(all.begin(), all.end(), other) == all.end())
+        all.push_back(other);
+    }
+  }
+  return all;
 }
 
 /// A job waits for those that make an image its Dockerfile names.
@@ -437,6 +472,32 @@ Result<void> pull_services(Context& context, image::Store& store, const model::P
   return {};
 }
 
+Result<std::map<std::string, std::string>> build_all(Context& context, const model::Project& project,
+                                                     const Strings& services, const BuildSettings& settings,
+                                                     Platforms platforms) {
+  std::map<std::string, std::string> images;
+  TRY_ASSIGN(image::Store store, image::Store::open(context.paths().root()));
+  TRY_ASSIGN(std::vector<Job> jobs,
+             make_jobs(context, store, project, with_contexts(project, services), settings, platforms));
+  if (jobs.empty()) return images;
+  TRY(order_jobs(project, jobs));
+  TRY_ASSIGN(const std::unique_ptr<InterruptGuard> guard, InterruptGuard::create());
+  for (Job& job : jobs) job.request.cancellation = &guard->cancellation();
+  context.progress().begin("build");
+  BuildRun{context, store, jobs, settings.quiet}.run();
+  context.progress().end();
+  if (guard->cancellation().cancelled()) return Error{Errc::cancelled, "canceled"};
+  for (Job& job : jobs) {
+    if (!job.error) continue;
+    const auto position = project.where("services." + job.service + ".build");
+    const std::string where = position.known() ? position.to_string() + ": " : std::string{};
+    return Error{job.error->code(),
+                 fmt::format("{}failed to build service \"{}\": {}", where, job.service, job.error->message())};
+  }
+  for (const Job& job : jobs) images[job.service] = job.image_id;
+  return images;
+}
+
 }  // namespace
 
 std::string image_name(const Context& context, const model::Project& project, const model::Service& service) {
@@ -461,26 +522,7 @@ Strings with_dependencies(const model::Project& project, const Strings& services
 
 Result<std::map<std::string, std::string>> build_services(Context& context, const model::Project& project,
                                                           const Strings& services, const BuildSettings& settings) {
-  std::map<std::string, std::string> images;
-  TRY_ASSIGN(image::Store store, image::Store::open(context.paths().root()));
-  TRY_ASSIGN(std::vector<Job> jobs, make_jobs(context, store, project, services, settings));
-  if (jobs.empty()) return images;
-  TRY(order_jobs(project, jobs));
-  TRY_ASSIGN(const std::unique_ptr<InterruptGuard> guard, InterruptGuard::create());
-  for (Job& job : jobs) job.request.cancellation = &guard->cancellation();
-  context.progress().begin("build");
-  BuildRun{context, store, jobs, settings.quiet}.run();
-  context.progress().end();
-  if (guard->cancellation().cancelled()) return Error{Errc::cancelled, "canceled"};
-  for (Job& job : jobs) {
-    if (!job.error) continue;
-    const auto position = project.where("services." + job.service + ".build");
-    const std::string where = position.known() ? position.to_string() + ": " : std::string{};
-    return Error{job.error->code(),
-                 fmt::format("{}failed to build service \"{}\": {}", where, job.service, job.error->message())};
-  }
-  for (const Job& job : jobs) images[job.service] = job.image_id;
-  return images;
+  return build_all(context, project, services, settings, Platforms::all);
 }
 
 Result<std::map<std::string, std::string>> resolve_images(Context& context, const model::Project& project,
@@ -510,7 +552,7 @@ Result<std::map<std::string, std::string>> resolve_images(Context& context, cons
     }
     result.to_build.clear();
   }
-  TRY_ASSIGN(auto built, build_services(context, project, result.to_build, {.quiet = settings.quiet_build}));
+  TRY_ASSIGN(auto built, build_all(context, project, result.to_build, {.quiet = settings.quiet_build}, Platforms::one));
   result.images.merge(built);
   for (const std::string& name : result.missing) {  // these use an image that another service has built
     TRY_ASSIGN(const auto image, store.find(image_name(context, project, service_of(project, name))));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <ctime>
 #include <thread>
 
@@ -95,6 +96,8 @@ void Registries::show(const Transfer& transfer, bool quiet, std::string text, Pr
 image::registry::TransferOptions Registries::options(const Transfer& transfer, bool quiet) {
   image::registry::TransferOptions options;
   options.platform = transfer.platform;
+  const char* usual = std::getenv("DOCKER_DEFAULT_PLATFORM");
+  if (options.platform.empty() && usual != nullptr) options.platform = usual;
   if (quiet) return options;
   options.progress = [&progress = context_.progress(),
                       parent = "Image " + transfer.image](const image::registry::TransferEvent& event) {

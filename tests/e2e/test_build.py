@@ -298,6 +298,29 @@ COPY --from=two /two /
         self.build("FROM busybox\nLABEL a=1\n")
         self.assert_nothing_left(self.before, 10)
 
+    # What belongs together
+
+    def test_the_image_of_another_service_is_a_context(self):
+        """It is built first, though nobody asked for that service."""
+        project = Project.of_text(workspace(), "e2e-build", json.dumps({"services": {
+            "base": {"image": "e2e-build-base",
+                     "build": {"dockerfile_inline": "FROM busybox\nRUN echo below > /base\n"}},
+            "it": {"image": "e2e-build-it", "build": {
+                "additional_contexts": {"other": "service:base"},
+                "dockerfile_inline": "FROM other\nCOPY --from=other /base /copied\n"}}}}))
+        project.run("build", "it", timeout=120)
+        self.assertEqual(self.content("/copied")[0], "below\n")
+
+    def test_up_builds_for_this_machine_alone(self):
+        machine_here = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+        project = self.project({"dockerfile_inline": "FROM busybox\nCMD true\n",
+                                "platforms": ["linux/s390x", f"linux/{machine_here}"]})
+        done = project.run("build", check=False)
+        self.assertIn('build.platforms: images are built for', done.stderr)
+        self.assertIn('"linux/s390x"', done.stderr)
+        project.run("create", "--build", timeout=120)
+        project.down("-v", "-t", "0")
+
     # What cannot be had
 
     def test_what_cannot_be_had_is_refused(self):

@@ -186,6 +186,9 @@ class PushAndPull(RegistryTest):
         here.image("pull", "--platform", "amd64", name)
         self.assertEqual(here.inspect(name)["Architecture"], "amd64")
         self.assertEqual(here.inspect(f"{server.host}/team/multi@{index['digest']}")["Architecture"], "amd64")
+        here.environment["DOCKER_DEFAULT_PLATFORM"] = "linux/arm64"
+        here.image("pull", name)
+        self.assertEqual(here.inspect(name)["Architecture"], "arm64")
         said = self.refused(here, "pull", "--platform", "linux/s390x", name)
         self.assertIn("there is no image for linux/s390x (there is: linux/amd64, linux/arm64)", said)
 
