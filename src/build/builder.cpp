@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/strings.hpp"
+#include "build/cache_transfer.hpp"
 #include "build/contexts.hpp"
 #include "build/lint.hpp"
 #include "build/network.hpp"
@@ -116,38 +117,67 @@ bool is_platform_here(const std::string& platform) {
   return parts[0] == "linux" && parts[1] == image::host_architecture();
 }
 
+void warn(const BuildRequest& request, const std::string& text) {
+  if (request.progress) request.progress({BuildEvent::Kind::warning, 0, "", text, false, 0});
+}
+
+void warn_of_unused(const BuildRequest& request, const char* key, const CacheSpec& spec) {
+  for (const std::string& name : spec.unused) warn(request, fmt::format("{}: \"{}\" has no effect here", key, name));
+}
+
 /// build.cache_from: what is not there, or cannot be read, is only time lost, as with Docker.
-Result<void> import_caches(const BuildRequest& request, image::Store& store) {
-  if (request.no_cache || request.build.no_cache) return {};
+Result<RemoteSteps> import_caches(const BuildRequest& request, image::Store& store) {
+  RemoteSteps remote;
+  if (request.no_cache || request.build.no_cache) return remote;
   const StepCache cache{store.internal()};
   TRY(cache.make_folders());
   for (const std::string& text : request.build.cache_from) {
     const Result<CacheSpec> spec = parse_cache_spec(text, false);
-    const Result<void> done = spec ? import_cache(*spec, store, cache) : spec.error();
-    if (!done && request.progress)
-      request.progress({BuildEvent::Kind::warning, 0, "", "build.cache_from: " + done.error().message(), false, 0});
+    if (spec) warn_of_unused(request, "build.cache_from", *spec);
+    const Result<void> done = spec ? import_cache(*spec, store, cache, request.registry, remote) : spec.error();
+    if (!done) warn(request, "build.cache_from: " + done.error().message());
   }
-  return {};
+  return remote;
+}
+
+/// GitHub's cache can be reached from its own runners alone; elsewhere Docker leaves it out, too.
+bool is_github_cache(const std::string& text) { return split(to_lower(text), ',').front() == "type=gha"; }
+
+Result<std::vector<CacheSpec>> cache_targets(const BuildRequest& request) {
+  std::vector<CacheSpec> specs;
+  for (const std::string& text : request.build.cache_to) {
+    if (is_github_cache(text)) {
+      warn(request, fmt::format("build.cache_to: \"{}\" is left out: only GitHub's own builder has that cache", text));
+      continue;
+    }
+    TRY_ASSIGN(CacheSpec spec, parse_cache_spec(text, true).with("build.cache_to"));
+    warn_of_unused(request, "build.cache_to", spec);
+    specs.push_back(std::move(spec));
+  }
+  // Docker's other way to say type=inline.
+  const auto inlined = request.build.args.find("BUILDKIT_INLINE_CACHE");
+  if (inlined != request.build.args.end() && (inlined->second == "1" || inlined->second == "true"))
+    specs.push_back({CacheSpec::Type::inline_, "", false, false, {}});
+  return specs;
 }
 
 /// build.cache_to; returns the image's configuration with what `type=inline` adds.
-Result<std::string> export_caches(const BuildRequest& request, image::Store& store, const Session& session,
-                                  const image::ImageConfig& config) {
+Result<std::string> export_caches(const BuildRequest& request, const std::vector<CacheSpec>& targets,
+                                  image::Store& store, const Session& session, const image::ImageConfig& config) {
   std::string json = image::to_json(config);
-  for (const std::string& text : request.build.cache_to) {
-    TRY_ASSIGN(const CacheSpec spec, parse_cache_spec(text, true).with("build.cache_to"));
+  for (const CacheSpec& spec : targets) {
     if (spec.type == CacheSpec::Type::inline_) {
       json = with_records(json, session.records(), config.diff_ids);
-    } else if (spec.type == CacheSpec::Type::local) {
-      std::vector<image::ImageConfig> images{config};
-      if (spec.all_stages) images = session.stage_configs();
-      TRY(export_local(spec, store, images, session.records()).with("build.cache_to"));
-    } else {
-      return make_error(Errc::unsupported,
-                        "build.cache_to: \"{}\": steps are written to a folder (type=local) or into the image "
-                        "(type=inline), which can be pushed",
-                        text);
+      continue;
     }
+    std::vector<image::ImageConfig> images{config};
+    if (spec.all_stages) images = session.stage_configs();
+    const Result<void> done = spec.type == CacheSpec::Type::local
+                                  ? export_local(spec, store, images, session.records())
+                                  : export_registry(spec, images, session.records(), request.registry);
+    if (done) continue;
+    if (!spec.ignore_error) return Error{done.error()}.add_context("build.cache_to");
+    warn(request, "build.cache_to: " + done.error().message());
   }
   return json;
 }
@@ -167,8 +197,10 @@ Result<image::Image> build_with(const BuildRequest& request, image::Store& store
   TRY_ASSIGN(StagePlan plan, read_plan(request));
   TRY(report_checks(request, plan.file));
   TRY_ASSIGN(SourceTree context, open_context(request));
-  TRY(import_caches(request, store));
+  TRY_ASSIGN(const std::vector<CacheSpec> cache_to, cache_targets(request));
+  TRY_ASSIGN(RemoteSteps remote, import_caches(request, store));
   Session session{request, store, pull, std::move(plan), std::move(context), runner};
+  session.use(std::move(remote));
   Result<StageState> result = session.run();
   // Left empty unless another build is at work there.
   if (!request.run_root.empty()) ::rmdir((request.run_root + "/build").c_str());
@@ -178,7 +210,7 @@ Result<image::Image> build_with(const BuildRequest& request, image::Store& store
   StageState state = std::move(*result);
   for (const auto& [name, value] : request.build.labels) state.config.labels[name] = value;
   state.config.created = state.created;
-  TRY_ASSIGN(const std::string json, export_caches(request, store, session, state.config));
+  TRY_ASSIGN(const std::string json, export_caches(request, cache_to, store, session, state.config));
   return store.internal().add_image(json, names);
 }
 

@@ -17,6 +17,10 @@ namespace compose::runtime::spec {
 struct Spec;
 }
 
+namespace compose::image::registry {
+class Registry;
+}
+
 namespace compose::build {
 
 /// What a build reports while it goes. Steps are numbered in the order they begin, from 1.
@@ -44,6 +48,9 @@ struct BuildSecret {
   std::string file;
   std::optional<std::string> content;
 };
+
+/// The registry client, made at the first need.
+using OpenRegistry = std::function<Result<image::registry::Registry*>()>;
 
 class Runner;
 
@@ -74,6 +81,7 @@ struct BuildRequest {
   /// lives above this layer, so the caller puts it in.
   std::function<Result<void>(runtime::spec::Spec&)> finish_spec;
   BuildProgress progress;
+  OpenRegistry registry;                 ///< for cache_from and cache_to; it outlives the build
   Cancellation* cancellation = nullptr;  ///< may be null
 };
 

@@ -150,6 +150,13 @@ TEST(Caches, Specs) {
   EXPECT_TRUE(parse_cache_spec("type=inline", true));
   EXPECT_FALSE(parse_cache_spec("type=gha", true));
   EXPECT_FALSE(parse_cache_spec("type=local,dest=/x", false)) << "cache_from has src";
+  EXPECT_EQ(parse_cache_spec("inline", true)->type, CacheSpec::Type::inline_);
+  EXPECT_FALSE(parse_cache_spec("type=registry,mode=max", true)) << "no ref";
+  EXPECT_FALSE(parse_cache_spec("type=registry,ref=a/b,mode=most", true));
+  const auto there = parse_cache_spec("type=registry,ref=a/b,mode=max,ignore-error=true,compression=zstd", true);
+  ASSERT_TRUE(there);
+  EXPECT_TRUE(there->all_stages && there->ignore_error);
+  EXPECT_EQ(there->unused, std::vector<std::string>{"compression"});
 }
 
 TEST(Caches, RecordsComeBackAndMalformedOnesDoNot) {

@@ -394,19 +394,25 @@ std::string Session::timestamp() const {
 timespec Session::file_time() const { return {epoch().value_or(::time(nullptr)), 0}; }
 
 Result<void> Session::file_step(StageRun& run, const FileStep& step) {
-  const auto cached = [&]() -> Result<bool> {
+  const auto cached = [&](bool elsewhere) -> Result<bool> {
     if (!run.use_cache || !step.use_cache) return false;
-    TRY_ASSIGN(const std::optional<StepResult> result, cache_.find(step.key));
+    TRY_ASSIGN(std::optional<StepResult> result, cache_.find(step.key));
+    if (!result && elsewhere) {
+      TRY_ASSIGN(result, known_elsewhere(step));
+    }
     if (!result) return false;
     report({BuildEvent::Kind::cached, ++steps_, step.name, "", false, 0});
     TRY(apply(run, step, *result));
     return true;
   };
-  TRY_ASSIGN(const bool found, cached());
+  TRY_ASSIGN(const bool found, cached(false));
   if (found) return {};
   TRY_ASSIGN(sys::FileLock lock, cache_.lock(step.key));
-  TRY_ASSIGN(const bool found_now, cached());
-  if (found_now) return {};
+  TRY_ASSIGN(const bool found_now, cached(true));
+  if (found_now) {
+    cache_.unlock(step.key, std::move(lock));
+    return {};
+  }
   const int number = ++steps_;
   report({BuildEvent::Kind::started, number, step.name, "", false, 0});
   const auto begin = std::chrono::steady_clock::now();
@@ -420,6 +426,23 @@ Result<void> Session::file_step(StageRun& run, const FileStep& step) {
   cache_.unlock(step.key, std::move(lock));
   report({BuildEvent::Kind::done, number, step.name, "", false, seconds_since(begin)});
   return apply(run, step, *result);
+}
+
+Result<void> Session::remember(const FileStep& step, const StepResult& result) const {
+  if (!step.quick_key.empty()) TRY(cache_.remember(step.quick_key, result));
+  return cache_.remember(step.key, result);
+}
+
+/// From a cache at a registry. One that has lost its layers, or cannot be reached any more, only costs time.
+Result<std::optional<StepResult>> Session::known_elsewhere(const FileStep& step) {
+  if (remote_.empty()) return std::optional<StepResult>{};
+  const Result<std::optional<StepResult>> fetched = remote_.fetch(step.key);
+  if (!fetched) {
+    report({BuildEvent::Kind::warning, 0, "", "build.cache_from: " + fetched.error().message(), false, 0});
+    return std::optional<StepResult>{};
+  }
+  if (*fetched) TRY(cache_.remember(step.key, **fetched));
+  return *fetched;
 }
 
 Result<StepResult> Session::make_step(StageRun& run, const FileStep& step, int number) {

@@ -44,6 +44,8 @@ class Session {
   Session(const BuildRequest& request, image::Store& store, const PullImage& pull, StagePlan plan, SourceTree context,
           Runner& runner);
 
+  /// Before run(): caches that lie elsewhere.
+  void use(RemoteSteps steps) { remote_ = std::move(steps); }
   /// Builds the target stage and what it needs, independent stages in threads of their own. The configuration is
   /// complete but for the request's labels.
   Result<StageState> run();
@@ -87,6 +89,8 @@ class Session {
   Result<void> copy(StageRun& run, const Instruction& item);
   Result<void> work_dir(StageRun& run, const Instruction& item);
   Result<void> file_step(StageRun& run, const FileStep& step);
+  Result<std::optional<StepResult>> known_elsewhere(const FileStep& step);
+  Result<void> remember(const FileStep& step, const StepResult& result) const;
   Result<StepResult> make_step(StageRun& run, const FileStep& step, int number);
   Result<StepResult> seal(StageRun& run, const std::string& folder);
   Result<void> apply(StageRun& run, const FileStep& step, const StepResult& result);
@@ -164,6 +168,7 @@ class Session {
   SourceTree context_;
   Runner& runner_;
   StepCache cache_;
+  RemoteSteps remote_;
   Arguments build_args_;
   ContentHashes* hashes_for(const std::string& folder);
   std::mutex hashes_mutex_;

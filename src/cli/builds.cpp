@@ -296,6 +296,7 @@ class BuildRun {
     show(job, "Building", ProgressEvent::Status::working, {});
     std::deque<std::string> last;
     job.request.progress = [this, &job, &last](const build::BuildEvent& event) { step(job, event, last); };
+    job.request.registry = [this] { return registries_.client(); };
     auto image = build::build(job.request, store_, [this](const std::string& name, const std::string& platform) {
       return registries_.pull_one(name, platform);
     });

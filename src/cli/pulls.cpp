@@ -189,6 +189,11 @@ Result<image::Image> Registries::pull_one(const std::string& image, const std::s
   return *found;
 }
 
+Result<image::registry::Registry*> Registries::client() {
+  TRY(open());
+  return registry_.get();
+}
+
 Result<std::string> Registries::resolve(const std::string& image) {
   TRY(open());
   TRY_ASSIGN(const image::Reference reference, image::parse_reference(image));

@@ -46,6 +46,8 @@ class Registries {
   Result<void> push(std::vector<Transfer>& transfers, bool quiet);
   /// One image, for a build: its progress is shown among the others.
   Result<image::Image> pull_one(const std::string& image, const std::string& platform);
+  /// The client itself, for the builder's caches.
+  Result<image::registry::Registry*> client();
   /// The digest at the registry now.
   Result<std::string> resolve(const std::string& image);
 

@@ -269,6 +269,56 @@ Result<Pulled> Registry::pull_from(const std::shared_ptr<Host>& host, const Refe
   return result;
 }
 
+Result<std::vector<RemoteImage>> Registry::look(const Reference& reference) {
+  if (const HostSettings* own = settings_.find(reference.domain)) {
+    for (const http::Url& base : own->mirrors) {
+      Result<std::vector<RemoteImage>> found = look_at(mirror(reference.domain, base), reference);
+      if (found || !worth_another_try(found.error())) return found;
+    }
+  }
+  return look_at(host(reference.domain), reference);
+}
+
+Result<std::vector<RemoteImage>> Registry::look_at(const std::shared_ptr<Host>& host, const Reference& reference) {
+  TRY_ASSIGN(const Platform platform, parse_platform(""));
+  Repository repository{host, reference.path};
+  TRY_ASSIGN(FetchedManifest first, repository.manifest(reference.digest.empty() ? reference.tag : reference.digest));
+  TRY_ASSIGN(const bool index, is_index(first.bytes, first.content_type));
+  std::vector<std::string> manifests;
+  if (index) {
+    TRY_ASSIGN(const Index list, parse_index(first.bytes));
+    for (const Descriptor& entry : list.manifests) {
+      if (!entry.platform.architecture.empty() && entry.platform.architecture != platform.architecture) continue;
+      TRY_ASSIGN(FetchedManifest manifest, repository.manifest(entry.digest));
+      TRY_ASSIGN(const bool nested, is_index(manifest.bytes, manifest.content_type));
+      if (!nested) manifests.push_back(std::move(manifest.bytes));
+    }
+  } else {
+    manifests.push_back(std::move(first.bytes));
+  }
+  std::vector<RemoteImage> images;
+  for (const std::string& bytes : manifests) {
+    RemoteImage image{host, reference.path, {}, {}, {}};
+    TRY_ASSIGN(image.manifest, parse_manifest(bytes));
+    TRY_ASSIGN(image.config_json, repository.small_blob(image.manifest.config));
+    // An attestation or another artifact among the images has no configuration of one.
+    Result<ImageConfig> config = parse_image_config(image.config_json);
+    if (!config || config->diff_ids.size() != image.manifest.layers.size()) continue;
+    image.config = std::move(*config);
+    images.push_back(std::move(image));
+  }
+  return images;
+}
+
+Result<void> Registry::fetch_layers(const RemoteImage& image, std::size_t count, const TransferOptions& options) {
+  Manifest manifest = image.manifest;
+  ImageConfig config = image.config;
+  manifest.layers.resize(std::min(count, manifest.layers.size()));
+  config.diff_ids.resize(manifest.layers.size());
+  Repository repository{image.host, image.path};
+  return Pull(store_.internal(), image.host, repository, options).layers(manifest, config);
+}
+
 Result<std::string> Registry::resolve(const Reference& reference) {
   if (!reference.digest.empty()) return reference.digest;
   if (const HostSettings* own = settings_.find(reference.domain)) {

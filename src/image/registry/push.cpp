@@ -19,6 +19,7 @@ namespace {
 using OrderedJson = nlohmann::ordered_json;
 
 constexpr const char* kManifestType = "application/vnd.oci.image.manifest.v1+json";
+constexpr const char* kIndexType = "application/vnd.oci.image.index.v1+json";
 constexpr const char* kConfigType = "application/vnd.oci.image.config.v1+json";
 constexpr const char* kLayerType = "application/vnd.oci.image.layer.v1.tar+gzip";
 constexpr const char* kDockerLayerType = "application/vnd.docker.image.rootfs.diff.tar.gzip";
@@ -89,11 +90,23 @@ class Push {
         return repository.put_manifest(reference_.tag, kept, original->media_type);
       }
     }
-    blobs_.resize(layers_.size());
-    TRY(send_layers());
+    TRY(send(config));
     Repository repository = this->repository();
-    TRY(send_config(repository, config));
     return repository.put_manifest(reference_.tag, manifest(config), kManifestType);
+  }
+
+  /// One image of an index: its manifest has no name. Returns its entry.
+  Result<OrderedJson> part(const std::string& config) {
+    TRY_ASSIGN(const ImageConfig parsed, parse_image_config(config));
+    TRY_ASSIGN(layers_, store_.layers_of(parsed));
+    TRY(send(config));
+    const std::string text = manifest(config);
+    Repository repository = this->repository();
+    TRY_ASSIGN(const std::string digest, repository.put_manifest(digest_of(text), text, kManifestType));
+    return OrderedJson{{"mediaType", kManifestType},
+                       {"digest", digest},
+                       {"size", text.size()},
+                       {"platform", {{"architecture", parsed.architecture}, {"os", parsed.os}}}};
   }
 
  private:
@@ -128,6 +141,14 @@ class Push {
       if (mounted && *mounted) return true;
     }
     return false;
+  }
+
+  /// Layers and configuration.
+  Result<void> send(const std::string& config) {
+    blobs_.resize(layers_.size());
+    TRY(send_layers());
+    Repository repository = this->repository();
+    return send_config(repository, config);
   }
 
   Result<void> send_layers() {
@@ -260,6 +281,19 @@ Result<std::string> Registry::push(const Reference& reference, const TransferOpt
     return true;
   }));
   return digest;
+}
+
+Result<std::string> Registry::push_index(const Reference& reference, const std::vector<std::string>& configs,
+                                         const TransferOptions& options) {
+  const std::shared_ptr<Host> host = this->host(reference.domain);
+  OrderedJson index = {{"schemaVersion", 2}, {"mediaType", kIndexType}, {"manifests", OrderedJson::array()}};
+  for (const std::string& config : configs) {
+    Push push{store_.internal(), host, reference, options};
+    TRY_ASSIGN(OrderedJson entry, push.part(config).with("push \"{}\"", reference.familiar()));
+    index["manifests"].push_back(std::move(entry));
+  }
+  Repository repository{host, reference.path, true};
+  return repository.put_manifest(reference.tag, index.dump(), kIndexType).with("push \"{}\"", reference.familiar());
 }
 
 }  // namespace compose::image::registry

@@ -13,9 +13,12 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/error.hpp"
+#include "image/image_config.hpp"
 #include "image/reference.hpp"
+#include "image/registry/manifest.hpp"
 #include "image/registry/repository.hpp"
 #include "image/registry/settings.hpp"
 #include "image/store.hpp"
@@ -44,6 +47,15 @@ struct Pulled {
   bool changed = false;  ///< the store had another image, or none, under that name
 };
 
+/// An image as its registry has it, before its layers are here.
+struct RemoteImage {
+  std::shared_ptr<Host> host;
+  std::string path;
+  Manifest manifest;
+  std::string config_json;
+  ImageConfig config;
+};
+
 class Registry {
  public:
   Registry(Store& store, Settings settings);
@@ -59,7 +71,19 @@ class Registry {
   /// The digest the reference has at its registry now.
   Result<std::string> resolve(const Reference& reference);
 
+  // For the builder's caches, which are images too, and mostly not wanted as a whole.
+  /// What the reference means, without layers: one image, or all of this machine's architecture in an index. Mirrors
+  /// are asked first.
+  Result<std::vector<RemoteImage>> look(const Reference& reference);
+  /// Brings the lowest `count` layers into the store. No image names them yet: the caller holds the store (use()).
+  Result<void> fetch_layers(const RemoteImage& image, std::size_t count, const TransferOptions& options = {});
+  /// Sends configurations whose layers are here as the images of one index, and names that. Returns its digest. The
+  /// store learns of no image.
+  Result<std::string> push_index(const Reference& reference, const std::vector<std::string>& configs,
+                                 const TransferOptions& options = {});
+
  private:
+  Result<std::vector<RemoteImage>> look_at(const std::shared_ptr<Host>& host, const Reference& reference);
   std::shared_ptr<Host> host(const std::string& registry);
   std::shared_ptr<Host> mirror(const std::string& registry, const http::Url& base);
   Result<Pulled> pull_from(const std::shared_ptr<Host>& host, const Reference& reference,
