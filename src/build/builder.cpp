@@ -286,6 +286,17 @@ Result<void> sweep(image::Store& store, const std::string& run_root) {
   return BuildNetwork{store.root(), run_root}.sweep();
 }
 
+Result<void> drop_cache(image::Store& store) {
+  TRY_ASSIGN(const std::optional<image::UseLock> lock, store.internal().collect());
+  if (!lock) return make_error(Errc::busy, "a build, load or pull is going on: the build cache stays, try again later");
+  const std::string folder = store.root() + "/build";
+  // Moved first, so that a cache is never seen half removed.
+  TRY_ASSIGN(const image::Workspace space, store.internal().workspace());
+  if (::rename(folder.c_str(), (space.path() + "/build").c_str()) != 0 && errno != ENOENT)
+    return os_error("remove \"{}\"", folder);
+  return {};
+}
+
 Result<image::Image> build(const BuildRequest& request, image::Store& store, const PullImage& pull) {
   TRY(check_build_keys(request.build));
   const std::string run_root = request.run_root.empty() ? store.root() + "/run" : request.run_root;

@@ -108,6 +108,10 @@ Result<void> check_build_keys(const model::Build& build);
 /// Takes away what builders that were killed have left: their steps' processes, unfinished work, the network.
 Result<void> sweep(image::Store& store, const std::string& run_root);
 
+/// Removes the results of steps, what RUN --mount=type=cache keeps, and what is known of contexts' files; the layers go
+/// with the next Store::prune(). Errc::busy while somebody builds, loads or pulls.
+Result<void> drop_cache(image::Store& store);
+
 /// Builds one image and gives it its names. Safe beside other builds in other threads and processes: steps that two
 /// builds share are then done once or give the same layer. Errors name the Dockerfile, the line and its text:
 ///   web.Dockerfile:3: RUN make: exit code 2

@@ -15,6 +15,7 @@ import threading
 import time
 import unittest
 
+import machine
 from compose import Project, wait_until
 from e2e import TestCase, needs_our_own, needs_root, workspace
 from stack import free_port
@@ -280,7 +281,11 @@ COPY --from=two /two /
                 return running
         raise AssertionError("the build ended")
 
-    SLEEPER = "FROM busybox\nRUN --mount=type=secret,id=none echo here it sleeps; sleep 1000\n"
+    SLEEP = f"sleep 1000.{os.getpid()}"
+    SLEEPER = f"FROM busybox\nRUN --mount=type=secret,id=none echo here it sleeps; {SLEEP}\n"
+
+    def sleepers(self):
+        return [pid for pid in machine.process_ids() if machine.command_line(pid) == self.SLEEP]
 
     def test_ctrl_c_ends_a_build(self):
         running = self.begin(self.SLEEPER)
@@ -290,12 +295,22 @@ COPY --from=two /two /
         self.assertIn("canceled", said)
         self.assert_nothing_left(self.before)
 
-    def test_what_a_killed_build_leaves_goes_with_the_next(self):
-        running = self.begin(self.SLEEPER)
-        running.kill()
-        running.communicate()
-        self.build("FROM busybox\nLABEL a=1\n")
-        self.assert_nothing_left(self.before, 10)
+    def test_what_a_killed_build_leaves_goes_with_the_next_or_prune(self):
+        for what in ("build", "prune"):
+            for with_the_runtime in (False, True):
+                with self.subTest(what, with_the_runtime=with_the_runtime):
+                    running = self.begin(self.SLEEPER)
+                    wait_until(self.sleepers, 10, "the step's process")
+                    for pid in machine.with_descendants(running.pid) if with_the_runtime else [running.pid]:
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
+                    running.communicate()
+                    if what == "build":
+                        self.build("FROM busybox\nLABEL a=1\n")
+                    else:
+                        workspace().run("image", "prune", "-f")
+                    wait_until(lambda: not self.sleepers(), 10, "the end of the step's process")
+                    self.assert_nothing_left(self.before, 10)
 
     # What belongs together
 

@@ -1,6 +1,5 @@
 """Images from and to registries: Debian's docker-registry on loopback, and everything that may go wrong on the way."""
 import contextlib
-import glob
 import gzip
 import io
 import json
@@ -569,68 +568,89 @@ RUN echo {last} > /last
         self.assertIn('warning: build.cache_to: "compression" has no effect here', done.stderr)
 
 
-def with_descendants(pid):
-    """A process and all it has started, as far as they are still its children."""
-    found = [pid]
-    for parent in found:  # grows meanwhile
-        for task in glob.glob(f"/proc/{parent}/task/*/children"):
-            found += [int(child) for child in machine.read(task).split()]
-    return found
-
-
 class Interrupted(RegistryTest):
-    def kill_after(self, seconds, command, store, **options):
-        """Starts a command and kills it, with all it has started, after that time; its end is fine too."""
+    ROUNDS = int(os.environ.get("KILL_ROUNDS", 240 if os.environ.get("LONG") else 18))
+    MOMENTS = 40
+    # What only the steps of this test run: its processes are found by it.
+    MARKER = f"0.2{os.getpid()}"
+
+    def kill_after(self, seconds, whole_family, command, store, **options):
+        """Starts a command and kills it, or it and all it has started, after that time; its end is fine too."""
         process = subprocess.Popen(command, env=store.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                    **options)
         try:
             process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
+            for pid in machine.with_descendants(process.pid) if whole_family else [process.pid]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             process.wait()
 
-    def test_killed_at_any_moment_the_store_opens_again(self):
-        rounds = 240 if os.environ.get("LONG") else 18
-        server, here = self.start(), self.store()
-        kept = f"{server.host}/team/kept:1"
-        server.put_image("team/kept", "1", [gzipped(tar_of({"kept": noise(50_000, 9)}))])
+    def steps_of_killed_builds(self):
+        return [line for line in map(machine.command_line, machine.process_ids()) if f"sleep {self.MARKER}" in line]
+
+    def stock(self, server, here):
+        """An image that must survive, one that comes and goes, its archive, and a build upon the first."""
+        kept, name = f"{server.host}/team/kept:1", f"{server.host}/team/app:1"
+        with open("/bin/busybox", "rb") as file:
+            shell = file.read()
+        server.put_image("team/kept", "1", [gzipped(tar_of({"kept": noise(50_000, 9), "bin/sh": shell, "bin/busybox": shell},
+                                                            mode=0o755))])
         server.put_image("team/app", "1", [gzipped(tar_of({f"f{i}/{k}": noise(20_000, 10 * i + k) for k in range(20)}))
                                            for i in range(3)])
-        here.image("pull", kept)
         archive = os.path.join(here.directory, "app.tar")
-        name = f"{server.host}/team/app:1"
+        here.image("pull", kept)
         here.image("pull", name)
         here.image("save", "-o", archive, name)
         here.image("rm", name)
-        layers = here.layers()
         built = here.project("registry-killed", f"""\
 services:
   app:
     image: {name}
     build:
       dockerfile_inline: |
+        FROM {kept} AS side
+        RUN /bin/busybox sleep {self.MARKER}; echo side > /side
         FROM {kept}
         COPY compose.yaml /one
+        RUN --mount=type=cache,target=/c echo ran > /ran; echo again >> /c/f
         ADD app.tar /two
+        COPY --from=side /side /side
         WORKDIR /three
 """)
         os.link(archive, os.path.join(built.directory, "app.tar"))
+        return kept, name, archive, built
+
+    @unittest.skipUnless(os.path.exists("/bin/busybox"), "busybox-static is not installed")
+    def test_killed_at_any_moment_the_store_opens_again(self):
+        before = workspace().snapshot()
+        server, here = self.start(), self.store()
+        kept, name, archive, built = self.stock(server, here)
+        layers = here.layers()
+        begun = time.monotonic()
+        built.run("build", "--no-cache")
+        whole_build = time.monotonic() - begun
+        here.image("rm", name)
         commands = [[compose.PROGRAM, "image", "pull", "-q", name], [compose.PROGRAM, "image", "load", "-q", "-i", archive],
                     [compose.PROGRAM, *built.options, "build", "--no-cache"]]
-        for number in range(rounds):
+        for number in range(self.ROUNDS):
+            kind, turn = number % 3, number // 3
             # A moment further into the work each time: what is tested is that the moment does not matter.
-            self.kill_after(0.003 * (number // 3 % 40), commands[number % 3], here, cwd=built.directory)
+            longest = whole_build if kind == 2 else 0.12
+            moment = longest * (turn * 7 % self.MOMENTS) / self.MOMENTS
+            self.kill_after(moment, turn % 2 == 1, commands[kind], here, cwd=built.directory)
             self.assertEqual(here.inspect(kept)["RepoTags"], [kept])
             if here.image("inspect", name, check=False).returncode == 0:
                 here.image("save", "-o", os.path.join(here.directory, "again.tar"), name)
                 here.image("rm", name)
-        here.image("prune", "-f")
-        shutil.rmtree(os.path.join(here.root, "build"), ignore_errors=True)  # the steps' cache keeps its layers
-        here.image("prune", "-f")
+        here.image("prune", "-f", "--build-cache")
+        self.assertEqual(self.steps_of_killed_builds(), [])
         self.assertEqual(here.layers(), layers)
         self.assertEqual(os.listdir(os.path.join(here.root, "tmp")), [])
         here.image("save", "-o", os.path.join(here.directory, "again.tar"), kept)
         here.image("pull", name)
+        built.run("build")
+        self.assert_nothing_left(before)
 
 
 @unittest.skipUnless(os.environ.get("LONG"), "a gigabyte of layer: set LONG=1")

@@ -4,6 +4,7 @@ Only what can be told to be ours is looked at (programs named compose*, our cgro
 firewall, paths under the test's own roots). Where other projects of ours come and go meanwhile, E2E_SHARED=1 narrows that
 to what carries this run's own names.
 """
+import glob
 import hashlib
 import json
 import os
@@ -64,6 +65,15 @@ def processes_of(roots):
     for path in cgroups():
         for pid in read(os.path.join(path, "cgroup.procs")).split():
             found[int(pid)] = f"{command_line(int(pid))} in {path}"
+    return found
+
+
+def with_descendants(pid):
+    """A process and all it has started, as far as they are still its children."""
+    found = [pid]
+    for parent in found:  # grows meanwhile
+        for task in glob.glob(f"/proc/{parent}/task/*/children"):
+            found += [int(child) for child in read(task).split()]
     return found
 
 

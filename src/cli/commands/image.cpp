@@ -189,8 +189,15 @@ Result<int> remove(const Context& context, bool force, const Strings& names) {
   return 0;
 }
 
-Result<int> prune(const Context& context, bool all, bool force) {
-  if (!force) {
+struct PruneFlags {
+  bool all = false;
+  bool build_cache = false;
+  bool force = false;
+};
+
+Result<int> prune(const Context& context, const PruneFlags& flags) {
+  const bool all = flags.all;
+  if (!flags.force) {
     TRY_ASSIGN(const bool agreed, confirm(all ? "This removes all images no container uses. Go on"
                                               : "This removes all images without a name. Go on"));
     if (!agreed) return 0;
@@ -200,6 +207,7 @@ Result<int> prune(const Context& context, bool all, bool force) {
   options.all = all;
   TRY_ASSIGN(options.keep, images_in_use(context));
   TRY(build::sweep(store, context.paths().run_root()));
+  if (flags.build_cache) TRY(build::drop_cache(store));
   TRY_ASSIGN(const auto report, store.prune(options));
   TRY(print(removal_text(report.removal) + fmt::format("Total reclaimed space: {}\n", format_bytes(report.reclaimed))));
   return 0;
@@ -330,16 +338,14 @@ Command image_rm_command() {
 }
 
 Command image_prune_command() {
-  struct Options {
-    bool all = false;
-    bool force = false;
-  };
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PruneFlags>();
   Command command{.name = "image prune", .usage = "[OPTIONS]", .summary = "Remove images nothing uses"};
-  command.flags = {{"all", 'a', &options->all, "Also images that have a name"},
-                   {"force", 'f', &options->force, "Do not ask"}};
+  command.flags = {
+      {"all", 'a', &options->all, "Also images that have a name"},
+      {"build-cache", 0, &options->build_cache, "Also results of build steps and what RUN --mount=type=cache keeps"},
+      {"force", 'f', &options->force, "Do not ask"}};
   command.max_args = 0;
-  command.run = [options](Context& context, const Strings&) { return prune(context, options->all, options->force); };
+  command.run = [options](Context& context, const Strings&) { return prune(context, *options); };
   return command;
 }
 
