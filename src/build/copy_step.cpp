@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/strings.hpp"
 #include "build/instruction_rules.hpp"
@@ -151,23 +152,27 @@ Result<void> Session::copy(StageRun& run, const Instruction& item) {
   TRY_ASSIGN(const CopySources sources, copy_sources(run, item));
   const CopyOptions& options = sources.options;
   TRY_ASSIGN(const CopyPlan plan, plan_copy(tree, options));
-  TRY_ASSIGN(const std::string digest, copy_digest(tree, options, plan));
   TRY_ASSIGN(const std::vector<ExtraSource> extra, extra_sources(run, item, sources));
 
   FileStep step;
   step.instruction = &item;
   step.name = step_name(run, item);
   step.created_by = fmt::format("{} {} # compose", item.keyword, sources.written);
-  const auto number = [](const auto& value) { return value ? std::to_string(*value) : std::string{"-"}; };
-  KeyBuilder key;
-  key.add("copy 3")
-      .add(run.state.chain())
-      .add(options.destination)
-      .add(number(options.uid) + ":" + number(options.gid) + (options.link ? ":link" : ""))
-      .add(options.mode ? options.mode->text() : "-")
-      .add(digest);
-  for (const ExtraSource& source : extra) key.add(source.digest);
-  step.key = key.digest();
+  const auto key_for = [&](const std::string& digest) {
+    const auto number = [](const auto& value) { return value ? std::to_string(*value) : std::string{"-"}; };
+    KeyBuilder key;
+    key.add("copy 3")
+        .add(run.state.chain())
+        .add(options.destination)
+        .add(number(options.uid) + ":" + number(options.gid) + (options.link ? ":link" : ""))
+        .add(options.mode ? options.mode->text() : "-")
+        .add(digest);
+    for (const ExtraSource& source : extra) key.add(source.digest);
+    return key.digest();
+  };
+  TRY_ASSIGN(const std::string digest, copy_digest(tree, options, plan));
+  step.key = key_for(digest);
+  TRY(key_by_content(run, tree, options, plan, step, key_for));
   step.make = [&](const std::string&, const std::string& folder, int) -> Result<void> {
     TRY_ASSIGN(image::LayerWriter writer, image::LayerWriter::create(folder, run.state.view()));
     const timespec time = file_time();
@@ -176,6 +181,22 @@ Result<void> Session::copy(StageRun& run, const Instruction& item) {
     return writer.finish();
   };
   return file_step(run, step);
+}
+
+/// A stage that was built anew differs in its times at least; what is copied from it often does not. So files of stages
+/// and images are read when the layers they are in are new, or when the key is to mean something on another host.
+Result<void> Session::key_by_content(const StageRun& run, const SourceTree& tree, const CopyOptions& options,
+                                     const CopyPlan& plan, FileStep& step,
+                                     const std::function<std::string(const std::string&)>& key_for) const {
+  if (tree.identity.empty()) return {};
+  TRY_ASSIGN(const std::optional<StepResult> known, cache_.find(step.key));
+  const bool travels = !request_.build.cache_to.empty() || request_.build.args.contains("BUILDKIT_INLINE_CACHE");
+  if (known && run.use_cache && !travels) return {};
+  SourceTree read = tree;
+  read.identity.clear();
+  TRY_ASSIGN(const std::string digest, copy_digest(read, options, plan));
+  step.quick_key = std::exchange(step.key, key_for(digest));
+  return {};
 }
 
 /// WORKDIR makes the directory if it is not there, for the user that is set.

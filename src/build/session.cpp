@@ -401,6 +401,7 @@ Result<void> Session::file_step(StageRun& run, const FileStep& step) {
       TRY_ASSIGN(result, known_elsewhere(step));
     }
     if (!result) return false;
+    if (!step.quick_key.empty()) TRY(cache_.remember(step.quick_key, *result));
     report({BuildEvent::Kind::cached, ++steps_, step.name, "", false, 0});
     TRY(apply(run, step, *result));
     return true;
@@ -422,7 +423,7 @@ Result<void> Session::file_step(StageRun& run, const FileStep& step) {
     report({BuildEvent::Kind::failed, number, step.name, result.error().message(), false, seconds_since(begin)});
     return std::move(result).error();
   }
-  TRY(cache_.remember(step.key, *result));
+  TRY(remember(step, *result));
   cache_.unlock(step.key, std::move(lock));
   report({BuildEvent::Kind::done, number, step.name, "", false, seconds_since(begin)});
   return apply(run, step, *result);

@@ -60,6 +60,7 @@ class Session {
     std::string name;        ///< "[php 2/7] RUN …"
     std::string created_by;  ///< for the history
     std::string key;
+    std::string quick_key;  ///< another name of the result that costs less to compute; may be empty
     bool use_cache = true;
     /// Fills folder/diff; `folder` lies in a workspace of its own. `number` is the step's in the events.
     std::function<Result<void>(const std::string& workspace, const std::string& folder, int number)> make;
@@ -113,6 +114,9 @@ class Session {
     CopyPlan plan;
     std::string digest;
   };
+  Result<void> key_by_content(const StageRun& run, const SourceTree& tree, const CopyOptions& options,
+                              const CopyPlan& plan, FileStep& step,
+                              const std::function<std::string(const std::string&)>& key_for) const;
   Result<std::vector<ExtraSource>> extra_sources(StageRun& run, const Instruction& item, const CopySources& sources);
   Result<ExtraSource> heredoc_source(StageRun& run, const Instruction& item, const CopySources& sources);
   Result<ExtraSource> remote_source(const Instruction& item, const CopySources& sources, const std::string& address);

@@ -240,6 +240,12 @@ COPY --from=two /two /
         self.build(self.RENDEZVOUS)
         self.assertEqual(self.content("/one")[0] + self.content("/two")[0], "met\nmet\n")
 
+    def test_what_a_new_stage_made_the_same_is_not_copied_again(self):
+        text = "FROM busybox AS one\nRUN echo {} > /other; echo same > /f\nFROM busybox\nCOPY --from=one /f /f\nRUN echo x > /x\n"
+        self.build(text.format("first"))
+        done = self.build(text.format("second"))
+        self.assertEqual((done.stderr.count("CACHED"), done.stderr.count("DONE")), (4, 1), done.stderr)
+
     def test_a_failure_ends_the_other_stages(self):
         begun = time.monotonic()
         done = self.build("FROM busybox AS long\nRUN sleep 1000\nFROM busybox AS bad\nRUN sleep 0.5; exit 7\nFROM busybox\n"
