@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <utility>
 
 #include "runtime/launch/hooks.hpp"
 #include "runtime/monitor/files.hpp"
@@ -25,6 +26,12 @@ namespace compose::runtime::monitor {
 
 namespace {
 constexpr int kRemoteGrace = 2000;  // milliseconds for a log service to take the last lines
+
+/// Gives the memory back, too: to assign {} leaves a vector or a string what it has.
+template <typename T>
+void drop(T& value) {
+  [[maybe_unused]] const T last = std::exchange(value, T{});
+}
 }
 
 Event Monitor::event(Event::Kind kind) const {
@@ -219,10 +226,10 @@ void Monitor::started() {
     (void)launch::run_hooks(request_.plan.poststart, launch::state_json(request_.plan, "running", pid_), "poststart");
   }
   // From here on the plan is ballast, but for what is needed to clean up.
-  request_.plan.process = {};
-  request_.plan.steps = {};
-  request_.plan.cgroup.settings = {};
-  request_.plan.attachments = {};
+  drop(request_.plan.process);
+  drop(request_.plan.steps);
+  drop(request_.plan.cgroup.settings);
+  drop(request_.plan.attachments);
   ::malloc_trim(0);
   // It may have ended already, and its signal may have been the first of the two events that we heard of.
   reap();
@@ -303,6 +310,9 @@ void Monitor::on_timer() {
 }
 
 int run_monitor(UniqueFd request, UniqueFd supervisor) {
+  // The buffers for output get pages of their own, which a quiet container never touches; on the heap they would keep
+  // those that the request was read into.
+  ::mallopt(M_MMAP_THRESHOLD, kChunk);
   std::string bytes;
   if (auto text = sys::read_all(request.get())) bytes = std::move(*text);
   auto parsed = deserialize(bytes);
@@ -314,7 +324,7 @@ int run_monitor(UniqueFd request, UniqueFd supervisor) {
     (void)sys::send_message(supervisor.get(), wire::encode(failed));
     return 1;
   }
-  bytes = {};
+  drop(bytes);
   request.reset();
   return std::make_unique<Monitor>(std::move(*parsed), std::move(supervisor))->run();
 }

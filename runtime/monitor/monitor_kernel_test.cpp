@@ -337,7 +337,7 @@ TEST_F(MonitorTest, IsSmall) {
   }
   RecordProperty("private_dirty_kib", static_cast<int>(private_kib));
   std::printf("monitor: %lu KiB private dirty\n", static_cast<unsigned long>(private_kib));
-  EXPECT_LT(private_kib, 300U);
+  EXPECT_LT(private_kib, 150U);
   ASSERT_TRUE(client.kill_all().ok());
   finish(client);
 }
