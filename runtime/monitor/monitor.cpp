@@ -32,7 +32,7 @@ template <typename T>
 void drop(T& value) {
   [[maybe_unused]] const T last = std::exchange(value, T{});
 }
-}
+}  // namespace
 
 Event Monitor::event(Event::Kind kind) const {
   Event result;
