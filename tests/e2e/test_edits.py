@@ -33,7 +33,7 @@ class Edits(TestCase):
             with self.subTest(edit["name"]):
                 write(project, edit["file"], original.replace(edit["old"], edit["new"]))
                 said = project.run("--dry-run", "up", "-d").stderr
-                found = set(re.findall(r"Container e2e-edits-(\w+)-1 Recreated", said))
+                found = set(re.findall(r"Container (?:e2e-edits-)?(\w+?)(?:-1)? Recreated", said))
                 self.assertEqual(sorted(found), sorted(edit["recreated"]))
                 if edit["recreated"] != edit["docker"]:
                     self.assertTrue(edit["why"], "a difference from Docker Compose needs its reason")
