@@ -138,7 +138,9 @@ Result<void> Addresses::hand_over(ContainerRecord& from, ContainerRecord& to) {
   TRY_ASSIGN(const auto moved, networks_.move_ports(from.id, publications(to)));
   for (std::size_t i = 0; i < moved.size(); ++i) to.ports[i].host_port = moved[i].host_port;
   for (PortRecord& port : from.ports) port.host_port = 0;
-  proxy_.stop(from.id);
+  // It takes no more connections; those that it has go on.
+  proxy_.serve(from.id, {});
+  proxy(to);
   return {};
 }
 

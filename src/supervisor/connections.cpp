@@ -1,5 +1,6 @@
 #include "supervisor/connections.hpp"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <vector>
@@ -58,6 +59,22 @@ int served_connections(std::string_view table) {
     if (open && listening.contains(row.local_port) && !loopback(row.remote_address)) ++count;
   }
   return count;
+}
+
+bool has_turned_away(std::string_view netstat) {
+  // Two lines: "TcpExt: SyncookiesSent …" and "TcpExt: 0 …".
+  std::vector<std::string> names;
+  for (const std::string& line : split(std::string{netstat}, '\n')) {
+    if (!line.starts_with("TcpExt: ")) continue;
+    std::vector<std::string> words = split(line, ' ');
+    if (names.empty()) {
+      names = std::move(words);
+      continue;
+    }
+    const auto place = static_cast<std::size_t>(std::ranges::find(names, "ListenDrops") - names.begin());
+    return place < words.size() && !words[place].empty() && words[place] != "0";
+  }
+  return false;
 }
 
 }  // namespace compose::supervisor

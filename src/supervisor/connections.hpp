@@ -8,4 +8,8 @@ namespace compose::supervisor {
 /// waits for them. Pure; lines that do not fit are left out.
 int served_connections(std::string_view table);
 
+/// Whether something that listened there has ever had no place for a connection, from the text of /proc/PID/net/netstat
+/// (TcpExt's ListenDrops). Pure.
+bool has_turned_away(std::string_view netstat);
+
 }  // namespace compose::supervisor

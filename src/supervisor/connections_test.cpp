@@ -35,6 +35,17 @@ TEST(ServedConnections, ReadsIpv6AndMappedAddresses) {
   EXPECT_EQ(served_connections(table), 1);
 }
 
+TEST(HasTurnedAway, ReadsTheCounterByItsName) {
+  const std::string head = "TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPHPHits\n";
+  const std::string rest = "IpExt: InNoRoutes ListenDrops\nIpExt: 0 7\n";
+  EXPECT_FALSE(has_turned_away(head + "TcpExt: 5 0 0 12\n" + rest));
+  EXPECT_TRUE(has_turned_away(head + "TcpExt: 0 3 4 12\n" + rest));
+  EXPECT_FALSE(has_turned_away("TcpExt: SyncookiesSent\nTcpExt: 5\n"));
+  for (const char* text : {"", "TcpExt: ListenDrops", "TcpExt: ListenDrops\nTcpExt: "}) {
+    EXPECT_FALSE(has_turned_away(text)) << text;
+  }
+}
+
 TEST(ServedConnections, SurvivesAnything) {
   EXPECT_EQ(served_connections(""), 0);
   EXPECT_EQ(served_connections("x: y z 01\n0: : : 0A\n0: :1 :2 01 4\n:::"), 0);

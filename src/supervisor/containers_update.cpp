@@ -15,6 +15,8 @@ namespace {
 constexpr Duration kLookAgain = std::chrono::milliseconds{50};
 // Who has just asked for the name connects within this time.
 constexpr Duration kLatecomers = std::chrono::milliseconds{500};
+// Whom a full queue has turned away asks again after a second (RFC 6298, 2.1).
+constexpr Duration kAskedAgain = std::chrono::milliseconds{1200};
 }  // namespace
 
 Result<void> Containers::hand_over(Container& incoming, Container* old) {
@@ -51,7 +53,9 @@ void Containers::drain(Container& container, Duration limit, Done done) {
   if (!own_network || limit <= Duration::zero()) return done({});
   const auto now = std::chrono::steady_clock::now();
   const auto latest = now + limit;
-  const auto earliest = now + std::min(limit, kLatecomers);
+  const auto counters = sys::read_file(fmt::format("/proc/{}/net/netstat", record.pid));
+  const bool full_queue = counters && has_turned_away(*counters);
+  const auto earliest = now + std::min(limit, full_queue ? kAskedAgain : kLatecomers);
   // It calls itself: the function lives as long as its timer.
   const auto look = std::make_shared<std::function<void()>>();
   *look = [this, id = record.id, earliest, latest, done = std::move(done), weak = std::weak_ptr{look}] {

@@ -121,14 +121,16 @@ def links():
 
 def firewall(state_root):
     """Every table, chain, set and rule, one line each: rules of ours may also have to stand in other's chains."""
+    table = "compose-" + hashlib.sha256(state_root.encode()).hexdigest()[:8]
+    # The whole is listed anew when somebody changes it meanwhile: beside busy neighbours that takes for ever.
+    what = ["table", "inet", table] if SHARED else ["ruleset"]
     try:
-        listing = subprocess.run(["nft", "-j", "list", "ruleset"], capture_output=True, text=True, timeout=20)
+        listing = subprocess.run(["nft", "-j", "list", *what], capture_output=True, text=True, timeout=20)
         entries = json.loads(listing.stdout or "{}").get("nftables", [])
     except (OSError, ValueError):
         return []
     found = [json.dumps(without_counts(entry), sort_keys=True) for entry in entries if "metainfo" not in entry]
-    table = "compose-" + hashlib.sha256(state_root.encode()).hexdigest()[:8]
-    return [line for line in found if table in line] if SHARED else found
+    return found
 
 
 def without_counts(value):
