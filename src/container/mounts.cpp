@@ -109,6 +109,10 @@ class MountMaker {
     } else {
       wanted.name = mount.source;  // `run -v name:/path`
     }
+    if (anonymous && !input_.anonymous_volumes.contains(clean_target(mount.target))) {
+      own_volumes_.push_back(wanted.name);
+      TRY(set_own_volumes(paths_, input_.project.name, input_.id, own_volumes_));
+    }
     TRY_ASSIGN(const VolumeInfo volume, ensure_volume(paths_, wanted));
     return volume.driver_opts.empty() ? plain_volume(volume, mount, anonymous) : device_volume(volume, mount);
   }
@@ -268,6 +272,7 @@ class MountMaker {
   const model::Service& service_;
   const LayeredTree& image_;
   std::set<std::string> taken_;
+  std::vector<std::string> own_volumes_;  ///< anonymous ones that nobody had before
   Mounts result_;
 };
 

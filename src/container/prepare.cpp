@@ -15,6 +15,7 @@
 #include "container/run_files.hpp"
 #include "container/spec.hpp"
 #include "container/spec_parts.hpp"
+#include "container/volume.hpp"
 #include "sys/file.hpp"
 
 namespace compose::container {
@@ -30,6 +31,9 @@ std::string config_path(const state::Paths& paths, const std::string& project, c
 }
 std::string files_path(const state::Paths& paths, const std::string& project, const std::string& id) {
   return paths.container(project, id) + "/files.json";
+}
+std::string own_volumes_path(const state::Paths& paths, const std::string& project, const std::string& id) {
+  return paths.container(project, id) + "/own-volumes";
 }
 
 bool joins(const std::string& mode) { return mode.starts_with(kService) || mode.starts_with(kContainer); }
@@ -67,7 +71,7 @@ RunFiles describe(const CreateInput& input, const spec::Spec& made, std::vector<
 
 // The overlay's root directory shows the attributes of the upper one: they must be the image's.
 Result<void> make_upper(const std::string& path, const LayeredTree& image) {
-  struct stat info{};
+  struct stat info {};
   if (::fstat(image.root().top_fd(), &info) != 0) return os_error("stat the image's root");
   TRY(sys::make_directories(path));
   if (::chown(path.c_str(), info.st_uid, info.st_gid) != 0) return os_error("chown \"{}\"", path);
@@ -246,7 +250,18 @@ Result<Start> prepare_start(const state::Paths& paths, const StartInput& input) 
   return start;
 }
 
+Result<void> set_own_volumes(const state::Paths& paths, const std::string& project, const std::string& id,
+                             const std::vector<std::string>& names) {
+  const std::string path = own_volumes_path(paths, project, id);
+  if (!names.empty()) return sys::write_file_atomic(path, join(names, "\n"), 0600);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return os_error("remove {}", path);
+  return {};
+}
+
 Result<void> remove_container(const state::Paths& paths, const std::string& project, const std::string& id) {
+  if (const auto names = sys::read_file(own_volumes_path(paths, project, id))) {
+    for (const std::string& name : split(*names, '\n')) TRY(remove_volume(paths, name));
+  }
   TRY(sys::remove_tree(paths.run_container(id)));
   return sys::remove_tree(paths.container(project, id));
 }

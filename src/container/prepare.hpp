@@ -72,7 +72,13 @@ struct Start {
 };
 Result<Start> prepare_start(const state::Paths& paths, const StartInput& input);
 
-/// Removes its durable and its run directory; volumes stay. A container that is not there is fine.
+/// The volumes that go with the container's files, whoever removes those after whatever crash: new anonymous ones until
+/// it has its record (create_container notes them), those of a container that is removed with them. None: all stay.
+Result<void> set_own_volumes(const state::Paths& paths, const std::string& project, const std::string& id,
+                             const std::vector<std::string>& names);
+
+/// Removes its durable and its run directory and, first, its own volumes (set_own_volumes); the others stay. A
+/// container that is not there is fine.
 Result<void> remove_container(const state::Paths& paths, const std::string& project, const std::string& id);
 
 /// "secret \"db\" at /run/secrets/db" -> "sha256:…" of its content, for the secrets and configs of a service.

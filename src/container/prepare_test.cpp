@@ -124,6 +124,19 @@ TEST_F(PrepareTest, TheImagesVolumesAreAnonymousAndCarriedOver) {
   const auto second = create_container(paths(), next);
   ASSERT_TRUE(second.ok());
   EXPECT_EQ(second->mounts[0].name, created.mounts[0].name);
+  ASSERT_TRUE(remove_container(paths(), "shop", next.id).ok());
+  EXPECT_TRUE(sys::exists(path("root/volumes/" + created.mounts[0].name))) << "it is not the one that brought it";
+}
+
+TEST_F(PrepareTest, AnonymousVolumesGoWithAContainerThatWasNotFinished) {
+  image_.config.volumes = {"/var/www", "/var/log"};
+  const auto half_made = create();
+  ASSERT_TRUE(remove_container(paths(), "shop", input().id).ok());
+  for (const auto& mount : half_made.mounts) EXPECT_FALSE(sys::exists(path("root/volumes/" + mount.name)));
+  const auto made = create();
+  ASSERT_TRUE(set_own_volumes(paths(), "shop", input().id, {}).ok());
+  ASSERT_TRUE(remove_container(paths(), "shop", input().id).ok());
+  for (const auto& mount : made.mounts) EXPECT_TRUE(sys::exists(path("root/volumes/" + mount.name)));
 }
 
 TEST_F(PrepareTest, ABindSourceIsMadeUnlessThatIsForbidden) {

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "state/left_volumes.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
 
@@ -129,6 +130,23 @@ TEST_F(RecordsTest, TakesAProbeOutputThatIsNotUtf8) {
   ContainerRecord r = record("web", 1);
   r.health.log = {{{}, {}, 1, "\xff\xfe"}};
   EXPECT_TRUE(record_from_json(record_to_json(r)));
+}
+
+TEST_F(RecordsTest, VolumesThatAreLeftStayUntilTheyAreTaken) {
+  ASSERT_TRUE(sys::make_directories(paths_.project("p")));
+  const std::string file = paths_.project("p") + "/left-volumes.json";
+  ASSERT_TRUE(leave_volumes(paths_, "p", "web", 1, {{"/data", "v1"}}));
+  ASSERT_TRUE(leave_volumes(paths_, "p", "web", 2, {{"/data", "v2"}, {"/more", "v3"}}));
+  EXPECT_EQ(left_volumes(paths_, "p", "web", 2).value(), (VolumesByTarget{{"/data", "v2"}, {"/more", "v3"}}));
+  ASSERT_TRUE(leave_volumes(paths_, "p", "web", 2, {}));
+  EXPECT_EQ(left_volumes(paths_, "p", "web", 2).value(), VolumesByTarget{});
+  EXPECT_EQ(left_volumes(paths_, "p", "web", 1).value(), (VolumesByTarget{{"/data", "v1"}}));
+  ASSERT_TRUE(leave_volumes(paths_, "p", "web", 1, {}));
+  EXPECT_FALSE(sys::exists(file));
+  ASSERT_TRUE(sys::write_file_atomic(file, R"({"schema": 2})"));
+  EXPECT_EQ(left_volumes(paths_, "p", "web", 1).error().code(), Errc::unsupported);
+  ASSERT_TRUE(sys::write_file_atomic(file, R"({"schema": 1, "places": 3})"));
+  EXPECT_EQ(left_volumes(paths_, "p", "web", 1).error().code(), Errc::corrupt);
 }
 
 TEST_F(RecordsTest, ListsInTheOrderOfServiceAndNumber) {

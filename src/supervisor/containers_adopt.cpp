@@ -86,6 +86,11 @@ void Containers::adopt_one(ContainerRecord record, pid_t monitor) {
   Container& container = add(std::move(record));
   const ContainerRecord& known = container.record;
   names_.reserve(known.service);
+  // It was made, or its removal has not begun: its volumes are nobody's to remove.
+  if (!known.one_off) {
+    const auto freed = container::set_own_volumes(context_.paths, known.project, known.id, {});
+    if (!freed) context_.log.write("{}", freed.error().message());
+  }
   container.stop_requested = known.stopped_by_user;
   container.restarts.attempts = static_cast<std::uint64_t>(known.restart_count);
   const std::string socket = context_.paths.monitor_socket(known.id);

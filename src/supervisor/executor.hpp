@@ -107,6 +107,8 @@ class Executor {
   std::string position(const plan::Op& op, const Error& error) const;
   void show(const plan::Op& op, State state) const;
   bool replaced_later(const plan::Op& op) const;
+  Result<void> take_volumes(const state::ContainerRecord& record);
+  bool started_here(const plan::Op& create) const;
   bool addresses_wanted(const state::ContainerRecord& old) const;
 
   const Context& context_;

@@ -4,8 +4,10 @@
 #include "base/ids.hpp"
 #include "container/prepare.hpp"
 #include "container/volume.hpp"
+#include "state/left_volumes.hpp"
 #include "state/why.hpp"
 #include "supervisor/executor.hpp"
+#include "sys/file.hpp"
 
 namespace compose::supervisor {
 
@@ -18,6 +20,22 @@ namespace {
 /// An entry of volumes_from without ":ro" or ":rw".
 std::string without_mode(const std::string& entry) {
   return entry.ends_with(":ro") || entry.ends_with(":rw") ? entry.substr(0, entry.size() - 3) : entry;
+}
+
+state::VolumesByTarget anonymous_volumes_of(const ContainerRecord& record) {
+  state::VolumesByTarget volumes;
+  for (const state::MountRecord& mount : record.mounts) {
+    if (mount.anonymous) volumes[mount.target] = mount.name;
+  }
+  return volumes;
+}
+
+/// The anonymous volumes of the container that was removed for this one by a supervisor that died before it made it.
+Result<state::VolumesByTarget> inherited_volumes(const state::Paths& paths, const ContainerRecord& record) {
+  if (record.one_off) return state::VolumesByTarget{};
+  TRY_ASSIGN(auto volumes, state::left_volumes(paths, record.project, record.service, record.number));
+  std::erase_if(volumes, [&](const auto& item) { return !sys::exists(paths.volume_meta(item.second)); });
+  return volumes;
 }
 
 }  // namespace
@@ -174,6 +192,11 @@ void Executor::create_container(const Op& op) {
   };
   Step& step = steps_[static_cast<std::size_t>(op.number - 1)];
   auto making = std::make_shared<Making>(Making{work_.application, *step.record, op.anonymous_volumes, {}, {}});
+  if (op.replaces.empty()) {
+    auto inherited = inherited_volumes(context_.paths, *step.record);
+    if (!inherited) return finish(op.number, std::move(inherited).with("container \"{}\"", op.name).error());
+    making->anonymous_volumes = *std::move(inherited);
+  }
   for (const std::string& entry : work_.application->project.services.at(op.service).volumes_from) {
     const std::string source = without_mode(entry);
     if (const Container* other = volume_source(source)) making->volumes_from[source] = other->record.id;
@@ -200,6 +223,7 @@ void Executor::create_container(const Op& op) {
       }
       record.phase = state::Phase::created;
       auto saved = state::save_record(paths, record);
+      if (saved) saved = container::set_own_volumes(paths, record.project, record.id, {});
       if (saved) return;
       making->error = std::move(saved).error();
     } else {
@@ -220,10 +244,24 @@ void Executor::create_container(const Op& op) {
     record.networks = planned.networks;
     record.ports = planned.ports;
     report_.created_containers.insert(record.id);
+    Result<void> taken;
+    if (!started_here(created)) taken = take_volumes(record);
     containers_.add(std::move(record));
-    finish(number, {});
+    finish(number, std::move(taken));
   };
   context_.loop.run_blocking(work, done);
+}
+
+/// What a container left for this one is its own now.
+Result<void> Executor::take_volumes(const ContainerRecord& record) {
+  if (record.one_off) return {};
+  return state::leave_volumes(context_.paths, record.project, record.service, record.number, {});
+}
+
+bool Executor::started_here(const Op& create) const {
+  return std::ranges::any_of(work_.plan.ops, [&](const Op& op) {
+    return op.kind == OpKind::start_container && op.service == create.service && op.replica == create.replica;
+  });
 }
 
 void Executor::start_container(const Op& op) {
@@ -235,7 +273,10 @@ void Executor::start_container(const Op& op) {
   containers_.start(*container, [this, alive = alive_, number = op.number, id = container->record.id](auto result) {
     if (!*alive) return;
     const Op& started = work_.plan.ops[static_cast<std::size_t>(number - 1)];
-    if (result) report_.started_containers.insert(id);
+    if (result) {
+      report_.started_containers.insert(id);
+      if (const Container* fresh = containers_.find(id)) result = take_volumes(fresh->record);
+    }
     finish(number, std::move(result).with("cannot start service \"{}\"", started.service));
   });
 }
@@ -251,18 +292,22 @@ bool Executor::addresses_wanted(const ContainerRecord& old) const {
 void Executor::remove_container(const Op& op) {
   Container* container = target(op);
   if (container == nullptr) return finish(op.number, {});
-  std::vector<std::string> volumes;
-  for (const state::MountRecord& mount : container->record.mounts) {
-    if (op.remove_volumes && mount.anonymous) volumes.push_back(mount.name);
-  }
-  const bool keep_lease = work_.release_project || addresses_wanted(container->record);
-  containers_.remove(*container, keep_lease, [this, alive = alive_, number = op.number, volumes](auto result) {
-    if (!*alive) return;
-    for (const std::string& volume : volumes) {
-      if (!result) break;
-      result = container::remove_volume(context_.paths, volume);
+  const ContainerRecord& record = container->record;
+  const bool replaced = addresses_wanted(record);
+  if (const auto volumes = anonymous_volumes_of(record); !volumes.empty()) {
+    std::vector<std::string> names;
+    for (const auto& [target, name] : volumes) names.push_back(name);
+    Result<void> noted;
+    if (op.remove_volumes) {
+      noted = container::set_own_volumes(context_.paths, record.project, record.id, names);
+    } else if (replaced) {
+      noted = state::leave_volumes(context_.paths, record.project, record.service, record.number, volumes);
     }
-    finish(number, std::move(result));
+    if (!noted) return finish(op.number, std::move(noted));
+  }
+  const bool keep_lease = work_.release_project || replaced;
+  containers_.remove(*container, keep_lease, [this, alive = alive_, number = op.number](auto result) {
+    if (*alive) finish(number, std::move(result));
   });
 }
 

@@ -9,6 +9,7 @@
 #include "container/volume.hpp"
 #include "state/events.hpp"
 #include "state/jobs.hpp"
+#include "state/left_volumes.hpp"
 #include "supervisor/journal.hpp"
 #include "supervisor/observer.hpp"
 #include "supervisor/operations_request.hpp"
@@ -24,6 +25,9 @@ using plan::OpKind;
 namespace {
 // Whoever waits for the reason of a failure is not to wait for programs that ignore their stop signal.
 constexpr std::chrono::seconds kRollbackGrace{1};
+
+/// As a person would call it.
+std::string command_of(const std::string& op) { return op == "apply" ? "up" : op; }
 }  // namespace
 
 Operations::Operations(const Context& context, Containers& containers, Addresses& addresses, Names& names,
@@ -33,9 +37,10 @@ Operations::~Operations() = default;
 
 void Operations::submit(const ConnectionPtr& connection, json request) {
   if (current_ != nullptr) {
-    connection->send({{"event", "warning"},
-                      {"text", fmt::format("waiting for \"{}\" on project \"{}\" to end (process {})", current_->op(),
-                                           context_.project, current_->connection->peer())}});
+    connection->send(
+        {{"event", "warning"},
+         {"text", fmt::format("waiting for \"{}\" on project \"{}\" to end (process {})", command_of(current_->op()),
+                              context_.project, current_->connection->peer())}});
   }
   queue_.push_back(std::make_unique<Request>(Request{connection, std::move(request)}));
   next();
@@ -219,6 +224,7 @@ void Operations::apply(bool start) {
   if (answer_dry_run(*plan)) return;
   show_running(*plan, *observed, *wanted);
   context_.log.write("plan:\n{}", plan->to_text());
+  if (options.renew_anon_volumes) state::forget_left_volumes(context_.paths, context_.project);
 
   Work work;
   work.plan = *std::move(plan);
@@ -266,11 +272,19 @@ void Operations::roll_back(const Report& report, bool fresh, Failure failure) {
   const auto keep = [&](const std::string& id) {
     return !report.created_containers.contains(id) || (!fresh && report.started_containers.contains(id));
   };
-  std::set<std::string> used_volumes;
+  std::set<std::string> keep_volumes;  // ids of containers
+  std::set<std::string> used_volumes, made_volumes = report.created_volumes;
   for (const auto& [id, container] : containers_.all()) {
-    // What a container has written stays, whatever becomes of the container.
-    if (!keep(id) && !report.started_containers.contains(id)) continue;
-    for (const state::MountRecord& mount : container->record.mounts) used_volumes.insert(mount.name);
+    // What a container has written stays, whatever becomes of the container; so does what another one has left for it.
+    const state::ContainerRecord& record = container->record;
+    const bool stays = keep(id) || report.started_containers.contains(id);
+    const auto left = state::left_volumes(context_.paths, record.project, record.service, record.number);
+    for (const state::MountRecord& mount : record.mounts) {
+      const bool inherited = !left || left->contains(mount.target);
+      if (stays || inherited) used_volumes.insert(mount.name);
+      if (mount.anonymous) made_volumes.insert(mount.name);
+      if (mount.anonymous && (stays || inherited)) keep_volumes.insert(id);
+    }
   }
   std::set<std::string> used_networks;
   for (const plan::ObservedContainer& container : observed->containers) {
@@ -281,13 +295,16 @@ void Operations::roll_back(const Report& report, bool fresh, Failure failure) {
     return !report.created_networks.contains(network.name) || used_networks.contains(network.name);
   });
   std::erase_if(observed->volumes, [&](const auto& volume) {
-    return !(report.created_volumes.contains(volume.name) || volume.anonymous) || used_volumes.contains(volume.name);
+    return !made_volumes.contains(volume.name) || used_volumes.contains(volume.name);
   });
   Work work;
   plan::DownOptions options;
   options.volumes = true;
   options.timeout = kRollbackGrace;
   work.plan = plan::plan_down(nullptr, *observed, options);
+  for (plan::Op& op : work.plan.ops) {
+    if (op.kind == OpKind::remove_container && keep_volumes.contains(op.container_id)) op.remove_volumes = false;
+  }
   work.plan.warnings.clear();
   work.keep_going = true;
   work.hooks = false;
@@ -320,13 +337,16 @@ void Operations::down() {
   const auto removed = std::ranges::count(work.plan.ops, OpKind::remove_container, &plan::Op::kind);
   work.release_project = static_cast<std::size_t>(removed) == observed->containers.size();
   execute(std::move(work), false, [this](const Report& report) {
-    if (containers_.all().empty()) forget_project();
+    if (containers_.all().empty()) {
+      state::forget_left_volumes(context_.paths, context_.project);
+      forget_project();
+    }
     if (report.failure) return refuse(*report.failure);
     answer(json::object());
   });
 }
 
-/// Nothing of the project is left but its volumes.
+/// Nothing of the project is left but its volumes; whose they are is known until a `down`.
 void Operations::forget_project() {
   if (const auto released = addresses_.release_project(); !released) {
     context_.log.write("{}", released.error().message());

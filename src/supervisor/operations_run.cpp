@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/ids.hpp"
-#include "container/volume.hpp"
+#include "container/prepare.hpp"
 #include "supervisor/observer.hpp"
 #include "supervisor/operations.hpp"
 #include "supervisor/operations_request.hpp"
@@ -186,16 +186,15 @@ void Operations::end_one_off(const std::string& id, const ConnectionPtr& connect
     if (on_idle) on_idle();
   };
   if (!container->record.auto_remove) return answer({});
+  const state::ContainerRecord& record = container->record;
   std::vector<std::string> volumes;
-  for (const state::MountRecord& mount : container->record.mounts) {
+  for (const state::MountRecord& mount : record.mounts) {
     if (mount.anonymous) volumes.push_back(mount.name);
   }
-  containers_.remove(*container, false, [this, volumes, answer](Result<void> removed) {
-    for (const std::string& volume : volumes) {
-      if (removed) removed = container::remove_volume(context_.paths, volume);
-    }
-    answer(removed);
-  });
+  if (auto noted = container::set_own_volumes(context_.paths, record.project, record.id, volumes); !noted) {
+    return answer(noted);
+  }
+  containers_.remove(*container, false, answer);
 }
 
 void Operations::closed(const ConnectionPtr& connection) {

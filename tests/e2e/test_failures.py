@@ -102,6 +102,22 @@ services:
         self.assertIn("7", said)
         self.assertIn("cannot do it", said, "the message does not show the service's last words")
 
+    def test_a_failure_keeps_what_the_container_before_has_written(self):
+        text = "services: {web: {image: busybox, command: %s, stop_signal: KILL, volumes: [/kept]}}\n"
+        project = Project.of_text(workspace(), "e2e-kept", text % "sleep 1000")
+        before = workspace().snapshot()
+        self.addCleanup(lambda: project.down("-v", "-t", "0", check=False))
+        project.up()
+        project.exec("web", "sh", "-c", "echo precious > /kept/file")
+        Project.of_text(workspace(), "e2e-kept", text % "[no-such-program]")
+        self.assertIn("no-such-program", project.up(check=False).stderr)
+        self.assertEqual(project.containers(), {})
+        Project.of_text(workspace(), "e2e-kept", text % "sleep 2000")
+        project.up()
+        self.assertEqual(project.exec("web", "cat", "/kept/file").stdout, "precious\n")
+        project.down("-v", "-t", "0")
+        self.assert_nothing_left(before)
+
     def test_a_failure_leaves_what_ran_before(self):
         project = Project.of_text(workspace(), "e2e-partly", "services: {web: {image: busybox, command: sleep 1000}}\n")
         before = workspace().snapshot()

@@ -290,7 +290,7 @@ services:
         first = self.waiting(project)
         second = project.popen("stop", "-t", "0")
         said = second.stderr.readline()
-        self.assertIn(f'waiting for "apply" on project "{project.name}" to end (process {first.pid})', said)
+        self.assertIn(f'waiting for "up" on project "{project.name}" to end (process {first.pid})', said)
         project.exec("slow", "touch", "/tmp/ready")
         first.communicate(timeout=10)
         second.communicate(timeout=10)
