@@ -1,5 +1,6 @@
 #include "cli/builds.hpp"
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -91,14 +92,14 @@ Error at_build(const model::Project& project, const std::string& service, const 
   return Error{error.code(), fmt::format("{}service \"{}\": {}", where, service, error.message())};
 }
 
-/// Ctrl-C and its like end the builds while this lives.
+/// Ctrl-C and its like end the builds while this lives, and so does `stop`.
 class InterruptGuard {
  public:
-  static Result<std::unique_ptr<InterruptGuard>> create() {
+  static Result<std::unique_ptr<InterruptGuard>> create(const BuildStop& stop) {
     TRY_ASSIGN(Signals signals, Signals::take({SIGINT, SIGTERM, SIGHUP}));
     UniqueFd done{::eventfd(0, EFD_CLOEXEC)};
     if (!done.valid()) return os_error("eventfd");
-    return std::unique_ptr<InterruptGuard>{new InterruptGuard{std::move(signals), std::move(done)}};
+    return std::unique_ptr<InterruptGuard>{new InterruptGuard{std::move(signals), std::move(done), stop}};
   }
   ~InterruptGuard() {
     const std::uint64_t one = 1;
@@ -110,13 +111,25 @@ class InterruptGuard {
   build::Cancellation& cancellation() { return cancellation_; }
 
  private:
-  InterruptGuard(Signals signals, UniqueFd done) : signals_{std::move(signals)}, done_{std::move(done)} {
+  InterruptGuard(Signals signals, UniqueFd done, const BuildStop& stop)
+      : signals_{std::move(signals)}, done_{std::move(done)}, stop_{stop} {
     thread_ = std::thread{[this] {
-      if (wait_readable(signals_.fd(), done_.get()) && signals_.next() != 0) cancellation_.cancel();
+      if (asked()) cancellation_.cancel();
     }};
+  }
+  /// Waits until somebody wants the builds to end, or this ends.
+  bool asked() {
+    while (true) {
+      pollfd polled[] = {{signals_.fd(), POLLIN, 0}, {stop_.fd, POLLIN, 0}, {done_.get(), POLLIN, 0}};
+      if (::poll(polled, std::size(polled), -1) < 0 && errno != EINTR) return false;
+      if (signals_.next() != 0) return true;
+      if (polled[2].revents != 0) return false;
+      if (polled[1].revents != 0 && stop_.asked()) return true;
+    }
   }
   Signals signals_;
   UniqueFd done_;
+  BuildStop stop_;
   build::Cancellation cancellation_;
   std::thread thread_;
 };
@@ -482,7 +495,7 @@ Result<std::map<std::string, std::string>> build_all(Context& context, const mod
              make_jobs(context, store, project, with_contexts(project, services), settings, platforms));
   if (jobs.empty()) return images;
   TRY(order_jobs(project, jobs));
-  TRY_ASSIGN(const std::unique_ptr<InterruptGuard> guard, InterruptGuard::create());
+  TRY_ASSIGN(const std::unique_ptr<InterruptGuard> guard, InterruptGuard::create(settings.stop));
   for (Job& job : jobs) job.request.cancellation = &guard->cancellation();
   context.progress().begin("build");
   BuildRun{context, store, jobs, settings.quiet}.run();
@@ -553,7 +566,8 @@ Result<std::map<std::string, std::string>> resolve_images(Context& context, cons
     }
     result.to_build.clear();
   }
-  TRY_ASSIGN(auto built, build_all(context, project, result.to_build, {.quiet = settings.quiet_build}, Platforms::one));
+  const BuildSettings how{.quiet = settings.quiet_build, .stop = settings.stop};
+  TRY_ASSIGN(auto built, build_all(context, project, result.to_build, how, Platforms::one));
   result.images.merge(built);
   for (const std::string& name : result.missing) {  // these use an image that another service has built
     TRY_ASSIGN(const auto image, store.find(image_name(context, project, service_of(project, name))));

@@ -1,5 +1,6 @@
 #pragma once
 // Images of services: building those that have `build`, finding the others in the store.
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -7,6 +8,13 @@
 #include "cli/context.hpp"
 
 namespace compose::cli {
+
+/// Ends builds before they are done: `asked` is called in another thread whenever `fd` is readable, and takes what is
+/// there to read.
+struct BuildStop {
+  int fd = -1;
+  std::function<bool()> asked = {};
+};
 
 struct BuildSettings {
   Strings build_args = {};  ///< "NAME=value", or "NAME" taken from the environment
@@ -16,6 +24,7 @@ struct BuildSettings {
   std::string provenance = {};  ///< --provenance and --sbom: instead of the keys of `build:`
   std::string sbom = {};
   Strings ssh = {};  ///< "default" or "ID=SOCKET", besides build.ssh
+  BuildStop stop = {};
 };
 
 /// "PROJECT-SERVICE" unless the service names its image.
@@ -25,7 +34,7 @@ std::string image_name(const Context& context, const model::Project& project, co
 Strings with_dependencies(const model::Project& project, const Strings& services);
 
 /// Builds the services' images, those first that others are built from, as many at once as --parallel allows.
-/// service -> image id.
+/// service -> image id. Errc::cancelled after Ctrl-C, or when `settings.stop` asked for it.
 Result<std::map<std::string, std::string>> build_services(Context& context, const model::Project& project,
                                                           const Strings& services, const BuildSettings& settings);
 
@@ -35,6 +44,7 @@ struct ImageSettings {
   std::string pull;       ///< --pull: "", or any pull_policy
   bool quiet_pull = false;
   bool quiet_build = false;
+  BuildStop stop = {};
 };
 
 /// The image id of each of `services`: pulled as its pull policy wants (see wants_pull), or built. A service that can

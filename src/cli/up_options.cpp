@@ -99,7 +99,8 @@ Result<nlohmann::json> apply_request(Context& context, const model::Project& pro
                           .no_build = options.no_build,
                           .pull = options.pull,
                           .quiet_pull = options.quiet_pull,
-                          .quiet_build = options.quiet_build};
+                          .quiet_build = options.quiet_build,
+                          .stop = options.stop};
   TRY_ASSIGN(auto images, resolve_images(context, project, concerned, how));
   TRY(resolve_hook_images(context, project, concerned, how, images));
   nlohmann::json settings = {

@@ -40,6 +40,7 @@ struct UpOptions {
   int wait_timeout = 0;
   bool watch = false;
   bool yes = false;
+  BuildStop stop;  ///< of the builds
 };
 
 /// The flags up and create both have.

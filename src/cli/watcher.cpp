@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,6 +84,7 @@ struct Watcher::Impl {
   std::vector<WatchRule> rules;
   TreeWatch tree;
   std::set<std::string> changed{};
+  std::set<std::string> interrupted{};  ///< services whose rebuild was ended by newer changes
   Clock::time_point first{};
   Clock::time_point last{};
   bool lost = false;
@@ -112,7 +114,17 @@ struct Watcher::Impl {
       say("more changed at once than the kernel tells one by one: everything is compared");
       return catch_up([](const WatchRule&) { return true; }, std::move(paths));
     }
-    run(plan_watch(rules, paths), false);
+    WatchBatch batch = plan_watch(rules, paths);
+    batch.rebuild.merge(interrupted);
+    interrupted.clear();
+    run(std::move(batch), false);
+  }
+
+  /// Whether what has changed meanwhile makes building these services now a waste.
+  bool outdated(const std::set<std::string>& services) {
+    hear();
+    const WatchBatch next = plan_watch(rules, changed);
+    return std::ranges::any_of(next.rebuild, [&](const std::string& name) { return services.contains(name); });
   }
 
   /// Compares what there is with the containers, for the rules `which` chooses.
@@ -194,8 +206,17 @@ struct Watcher::Impl {
     options.build = true;
     options.no_deps = true;
     options.quiet_build = settings.quiet;
+    bool newer = false;  // than what is being built
+    options.stop = {tree.fd(), [&] { return newer = outdated(services); }};
     const Strings names{services.begin(), services.end()};
     const auto request = apply_request(context, project, names, options, "apply");
+    if (newer) {
+      say(fmt::format("service(s) {} changed again: the build is begun anew", quoted(services)));
+      interrupted = services;
+      return;
+    }
+    // Ctrl-C: the build has taken the signal from whoever waits for it.
+    if (!request && request.error().code() == Errc::cancelled) return static_cast<void>(::kill(::getpid(), SIGINT));
     if (!request) return complain("cannot rebuild", request.error());
     say(fmt::format("service(s) {} successfully built", quoted(services)));
     if (const auto done = ask(*request); !done)

@@ -166,6 +166,72 @@ class Watch(TestCase):
             self.assertEqual(done.returncode, 1)
             self.assertIn(words, done.stderr)
 
-    def test_11_nothing_is_left(self):
+    def test_11_flags(self):
+        """Without an up, without and with the output of builds, and with the replaced image kept."""
+        project = Project.of_text(workspace(), "e2e-watch-flags", "services:\n" + STACK[STACK.index("  built:"):])
+        self.addCleanup(lambda: project.down("-t", "0", "--rmi", "local", check=False))
+        os.makedirs(os.path.join(project.directory, "image"), exist_ok=True)
+
+        def write(text):
+            with open(os.path.join(project.directory, "image/Dockerfile"), "w", encoding="ascii") as file:
+                file.write(f"FROM busybox\nRUN echo {text} > /word\n")
+        write("an image of its own")
+
+        def images():
+            return len(project.run("image", "ls", "-q", "--no-trunc").stdout.split())
+
+        def watch(*words):
+            process = project.popen(*words)
+            self.addCleanup(process.communicate)
+            self.addCleanup(process.kill)
+            lines = Lines(process.stdout)
+            lines.until("Watch enabled")
+            return process, lines
+        for words in (("watch", "--no-up"), ("alpha", "watch", "--no-up")):
+            process, _ = watch(*words)
+            self.assertEqual(project.containers(), {})
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=30)
+        project.run("up", "-d", "--build")
+        for number, (words, loud) in enumerate(((("watch", "--no-up", "--prune=false"), True),
+                                                (("alpha", "watch", "--no-up", "--quiet"), False))):
+            process, lines = watch("--progress", "plain", *words)
+            before = images()
+            write(number)
+            lines.until("successfully built")
+            wait_until(lambda: project.exec("built", "cat", "/word", check=False).stdout == f"{number}\n")
+            wait_until(lambda: images() == before + (1 if loud else 0), what=f"{number}: {before} images and one more if not pruned")
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=30)[1]
+            self.assertEqual("RUN echo" in said, loud, said)
+
+    def test_12_a_rebuild_that_newer_changes_outdate(self):
+        """It is ended and begun anew, and Ctrl-C during one ends the watch."""
+        project = Project.of_text(workspace(), "e2e-watch-again", "services:\n" + STACK[STACK.index("  built:"):])
+        self.addCleanup(lambda: project.down("-t", "0", "--rmi", "local", check=False))
+        os.makedirs(os.path.join(project.directory, "image"), exist_ok=True)
+
+        def write(text):
+            with open(os.path.join(project.directory, "image/Dockerfile"), "w", encoding="ascii") as file:
+                file.write("FROM busybox\n" + text)
+        write("RUN echo first > /word\n")
+        watch = project.popen("--progress", "plain", "watch")
+        self.addCleanup(watch.communicate)
+        self.addCleanup(watch.kill)
+        lines, steps = Lines(watch.stdout), Lines(watch.stderr)
+        lines.until("Watch enabled")
+        write("RUN echo slow begins; sleep 1000\n")
+        steps.until("slow begins", 60)
+        write("RUN echo second > /word\n")
+        lines.until("changed again", 60)
+        lines.until("successfully built", 60)
+        wait_until(lambda: project.exec("built", "cat", "/word", check=False).stdout == "second\n")
+        write("RUN echo slower begins; sleep 1000\n")
+        steps.until("slower begins", 60)
+        watch.send_signal(signal.SIGINT)
+        self.assertEqual(watch.wait(timeout=30), 130)
+        self.assertEqual(project.container("built")["State"], "running")
+
+    def test_13_nothing_is_left(self):
         self.project.down("-v", "-t", "0", "--rmi", "local")
         self.assert_nothing_left(self.before)
