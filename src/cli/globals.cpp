@@ -4,8 +4,46 @@
 
 #include "base/strings.hpp"
 #include "cli/rootless.hpp"
+#include "compose/load/dotenv.hpp"
+#include "sys/file.hpp"
 
 namespace compose::cli {
+namespace {
+
+/// What the command line itself reads, and .env may set. Not COMPOSE_ROOT: a folder one works in does not move the
+/// images of the host.
+constexpr std::string_view kFromDotenv[] = {
+    "COMPOSE_ANSI",           "COMPOSE_COMPATIBILITY",  "COMPOSE_IGNORE_ORPHANS",
+    "COMPOSE_MENU",           "COMPOSE_PARALLEL_LIMIT", "COMPOSE_PROGRESS",
+    "COMPOSE_REMOVE_ORPHANS", "COMPOSE_STATUS_STDOUT",  "DOCKER_DEFAULT_PLATFORM"};
+
+/// Where .env is looked for: in the project's folder if that is told, else beside the first file, else here.
+std::string dotenv_folder(const GlobalOptions& options) {
+  if (!options.project_directory.empty()) return options.project_directory + "/";
+  if (!options.workdir.empty()) return options.workdir + "/";
+  const std::string file = options.files.empty() ? std::string{} : options.files.front();
+  return file.substr(0, file.find_last_of('/') + 1);
+}
+
+/// Sets the variables of .env that the environment does not have. What is wrong in it the loader tells.
+void take_dotenv(const GlobalOptions& options) {
+  Strings files = options.env_files;
+  if (files.empty() && std::getenv("COMPOSE_ENV_FILES") != nullptr)
+    files = split(environment_text("COMPOSE_ENV_FILES"), ',');
+  if (files.empty() && !environment_bool("COMPOSE_DISABLE_ENV_FILE")) files = {dotenv_folder(options) + ".env"};
+  load::Environment variables;
+  for (const std::string& file : files) {
+    const auto text = sys::read_file(file);
+    if (!text) continue;
+    const auto lookup = [](std::string_view) -> const load::Variable* { return nullptr; };
+    static_cast<void>(load::parse_dotenv(*text, 0, lookup, variables));
+  }
+  for (const std::string_view name : kFromDotenv)
+    if (const load::Variable* variable = variables.find(name))
+      ::setenv(std::string{name}.c_str(), variable->value.c_str(), 0);
+}
+
+}  // namespace
 
 std::vector<Flag> global_flags(GlobalOptions& options) {
   return {
@@ -48,6 +86,7 @@ Result<void> apply_environment(GlobalOptions& options) {
     if (value.empty()) value = environment_text(name);
     if (value.empty()) value = last;
   };
+  take_dotenv(options);
   fallback(options.progress, "COMPOSE_PROGRESS", "auto");
   if (options.no_ansi) options.ansi = "never";
   fallback(options.ansi, "COMPOSE_ANSI", "auto");

@@ -38,6 +38,12 @@ int Signals::next() {
 
 namespace {
 
+/// A warning of the plan; those of orphans can be switched off.
+void warn(Context& context, const std::string& text) {
+  if (text.starts_with("Found orphan") && environment_bool("COMPOSE_IGNORE_ORPHANS")) return;
+  context.warn(text);
+}
+
 ProgressEvent::Status status_of(const std::string& word) {
   if (word == "done") return ProgressEvent::Status::done;
   if (word == "warning") return ProgressEvent::Status::warning;
@@ -103,9 +109,7 @@ Result<std::optional<nlohmann::json>> next_event(supervisor::Client& client) {
 bool show_event(Context& context, const nlohmann::json& event) {
   const std::string kind = event.value("event", "");
   if (kind == "warning") {
-    const std::string text = event.value("text", "");
-    const bool orphans = text.starts_with("found orphan");
-    if (!orphans || !environment_bool("COMPOSE_IGNORE_ORPHANS")) context.warn(text);
+    warn(context, event.value("text", ""));
     return true;
   }
   if (kind == "hook") {
@@ -152,7 +156,7 @@ static Result<supervisor::Outcome> pretend(Context& context, const std::string& 
   outcome.position = failure.position;
   if (!preview) return outcome_error(outcome);
   if (how.show_progress) context.progress().begin(how.operation);
-  for (const std::string& warning : preview->plan.warnings) context.warn(warning);
+  for (const std::string& warning : preview->plan.warnings) warn(context, warning);
   for (const auto& op : preview->plan.ops) {
     for (const auto step : {supervisor::ProgressStep::begun, supervisor::ProgressStep::ended}) {
       const supervisor::Progress shown = supervisor::progress_of(op, step);
