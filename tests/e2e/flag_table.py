@@ -1,7 +1,8 @@
 """What each flag of Docker Compose does here: one row for each command and flag.
 
 A row is a command line and what shows that the flag had its effect; a flag that is refused or does nothing any more
-has the word for it, and the walk then looks for the reason in what the program says.
+has the word for it, and the walk then looks for the reason in what the program says. What needs a registry or a watch
+that runs is tried in the test that has one; the row names the words there.
 """
 import json
 import os
@@ -44,6 +45,19 @@ class Row:
                 test.assertNotRegex(plain, self.out, f"also without the flag:\n{plain}")
             if self.absent:
                 test.assertRegex(plain, self.absent, f"also without the flag:\n{plain}")
+
+
+class TriedIn:
+    """Another test gives the flag, and looks: `words` stand in that test's file."""
+
+    def __init__(self, file, *words):
+        self.file, self.words = file, words
+
+    def check(self, test, _project):
+        with open(os.path.join(os.path.dirname(__file__), self.file), encoding="utf-8") as file:
+            text = file.read()
+        for words in self.words:
+            test.assertTrue(words in text, f"{self.file} does not try {words}")
 
 
 class Does:
@@ -94,28 +108,57 @@ def attach_detach_keys(test, project):
     test.assertEqual(project.run("-p", "e2e-flags-tty", "ps", "-q").stdout.count("\n"), 1)
 
 
-def attach_without_signals(test, project):
-    attached = project.popen("attach", "--sig-proxy=false", "--no-stdin", "db")
-    try:
-        project.exec("db", "sh", "-c", "echo attached > /proc/1/fd/1")
-        Lines(attached.stdout).until("attached")
-        attached.send_signal(signal.SIGINT)
-        attached.communicate(timeout=10)
-    finally:
-        attached.kill()
-    test.assertEqual(project.container("db")["State"], "running")
+def attach_with_and_without_signals(test, project):
+    """By default a signal goes to the container, whose program then ends; with the flag it ends the view alone."""
+    for flag, state in ((["--sig-proxy=false"], "running"), ([], "exited")):
+        project.run("-f", "polite.yaml", "-p", "e2e-flags-polite", "up", "-d")
+        polite = ("-f", "polite.yaml", "-p", "e2e-flags-polite")
+        attached = project.popen(*polite, "attach", *flag, "--no-stdin", "polite")
+        try:
+            # What it says every moment is seen: so the signals are taken.
+            Lines(attached.stdout).until("here")
+            attached.send_signal(signal.SIGINT)
+            attached.communicate(timeout=20)
+        finally:
+            attached.kill()
+        test.assertEqual(attached.returncode, 130 if flag else 9)
+        said = project.run(*polite, "ps", "-a", "--format", "{{.State}}").stdout
+        test.assertEqual(said.strip(), state, flag)
+    project.run("-p", "e2e-flags-polite", "down", "-t", "0")
 
 
-def attach_without_input(test, project):
-    attached = project.popen("attach", "--no-stdin", "echo", stdin=subprocess.PIPE)
+def attach_with_and_without_input(test, project):
+    ticks = "for i in $(seq 300); do echo tick > /proc/1/fd/1; sleep 0.1; done"
+    project.run("exec", "-d", "echo", "sh", "-c", ticks)  # shows when we are attached
+    for flag, expected in ((["--no-stdin"], False), ([], True)):
+        attached = project.popen("attach", *flag, "echo", stdin=subprocess.PIPE)
+        try:
+            attached.stdin.write("typed by somebody\n")
+            attached.stdin.flush()
+            lines = Lines(attached.stdout)
+            if expected:
+                lines.until("typed")
+            else:
+                test.assertNotIn("typed", "".join(lines.until("tick") for _ in range(5)))
+        finally:
+            attached.kill()
+            attached.communicate()
+
+
+def attach_to_the_second(test, project):
+    Row("attach", "--index", "9", "db", code=1, out="#9").check(test, project)
+    project.run("up", "-d", "--no-deps", "--scale", "echo=2", "echo")
+    attached = project.popen("attach", "--index", "2", "echo", stdin=subprocess.PIPE)
     try:
-        attached.stdin.write("typed by nobody\n")
+        attached.stdin.write("for the second\n")
         attached.stdin.flush()
-        project.exec("echo", "sh", "-c", "echo the end > /proc/1/fd/1")
-        test.assertNotIn("typed", Lines(attached.stdout).until("the end"))
+        Lines(attached.stdout).until("for the second")
     finally:
         attached.kill()
         attached.communicate()
+    test.assertNotIn("for the second", project.run("logs", "--index", "1", "echo").stdout)
+    test.assertIn("for the second", project.run("logs", "--index", "2", "echo").stdout)
+    project.run("up", "-d", "--no-deps", "--scale", "echo=1", "echo")
 
 
 def menu(test, project):
@@ -274,12 +317,14 @@ def follows(test, project):
         logs.communicate()
 
 
-def removes_with(flag, what):
+def removes_with(flags, what):
+    """`what` is listed after a plain down, and not after one with the flags."""
     def check(test, project):
         small = ("-f", "small.yaml", "-p", "e2e-flags-small")
-        project.run(*small, "up", "-d", "--build")
-        project.run(*small, "down", *flag)
-        test.assertEqual(project.run(*small, *what).stdout.count("e2e-flags-small"), 0)
+        for given, expected in (((), True), (flags, False)):
+            project.run(*small, "up", "-d", "--build")
+            project.run(*small, "down", *given)
+            test.assertEqual("e2e-flags-small" in project.run(*small, *what).stdout, expected, given)
         project.run(*small, "down", "-v", "--rmi", "local")
     return Does(check)
 
@@ -319,10 +364,14 @@ def waits_and_removes(test, project):
     test.assertEqual(project.run("-p", "e2e-flags-brief", "ps", "-aq").stdout, "")
 
 
-def watch_prune(test, project):
-    done = project.run("watch", "--prune", check=False)
-    test.assertIn("none of the selected services is configured for watch", done.stderr)
-    # What they do is in test_watch.
+def sends_signals(test, project):
+    """USR1 is caught, KILL is not; "echo" has a trap for it."""
+    project.run("kill", "-s", "USR1", "echo")
+    test.assertEqual(project.container("echo")["State"], "running")
+    project.run("kill", "echo")
+    wait_until(lambda: project.container("echo")["State"] == "exited")
+    test.assertEqual(project.container("echo")["ExitCode"], 137)
+    project.run("start", "echo")
 
 
 def copies(test, project):
@@ -424,6 +473,8 @@ def creation_rows(*command):
 CHAT = ["-f", "chat.yaml", "-p", "e2e-flags-chat"]
 JOBS = ["-f", "jobs.yaml", "-p", "e2e-flags-jobs"]
 
+WATCH = {"no-up": '"watch", "--no-up"', "quiet": '"watch", "--quiet"', "prune": '"--prune=false"'}
+
 TABLE = {
     "(root)": {
         "all-resources": Row("--all-resources", "config", "--volumes", out="(?m)^unused$", without=["config", "--volumes"]),
@@ -457,12 +508,12 @@ TABLE = {
                   "ports": Row("alpha", "viz", "--ports", out=r":80\b", without=["alpha", "viz"]),
                   "spaces": Row("alpha", "viz", "--spaces", out="(?m)^ \"web\"", without=["alpha", "viz"])},
     "alpha watch": {"": Row("alpha", "watch", code=1, out="none of the selected services"),
-                    "no-up": Row("alpha", "watch", "--no-up", code=1, out="none of the selected services"),
-                    "quiet": Row("alpha", "watch", "--quiet", code=1, out="none of the selected services")},
+                    "no-up": TriedIn("test_watch.py", '"alpha", "watch", "--no-up"'),
+                    "quiet": TriedIn("test_watch.py", '"alpha", "watch", "--no-up", "--quiet"')},
     "attach": {"detach-keys": Does(attach_detach_keys),
-               "index": Row("attach", "--index", "9", "db", code=1, out="#9"),
-               "no-stdin": Does(attach_without_input),
-               "sig-proxy": Does(attach_without_signals)},
+               "index": Does(attach_to_the_second),
+               "no-stdin": Does(attach_with_and_without_input),
+               "sig-proxy": Does(attach_with_and_without_signals)},
     "bridge convert": {"output": REFUSED, "templates": REFUSED, "transformation": REFUSED},
     "bridge transformations create": {"from": REFUSED},
     "bridge transformations list": {"format": REFUSED, "quiet": REFUSED},
@@ -477,9 +528,10 @@ TABLE = {
         "print": Row("build", "--print", "built", out='"target"'),
         "progress": Row("build", "--progress", "json", "built", out=r'(?m)^\{.*"id":'),
         "provenance": Row("build", "--provenance", "mode=max", "built", code=1, out="(?i)attestation|provenance"),
-        "pull": None, "push": None,
+        "pull": TriedIn("test_registry.py", '"build", "--pull"'), "push": TriedIn("test_registry.py", '"build", "--push"'),
         "quiet": Row("build", "-q", "built", out=r"\A[^#]*sha256:[0-9a-f]{64}\n\Z"),
-        "sbom": Row("build", "--sbom", "true", "built", code=1, out="(?i)attestation|sbom"), "ssh": None,
+        "sbom": Row("build", "--sbom", "true", "built", code=1, out="(?i)attestation|sbom"),
+        "ssh": TriedIn("test_build.py", '"--ssh"'),
         "with-dependencies": dry("-f", "builds.yaml", "build", "--with-dependencies", "second", out="first.*Built",
                                  without=["--dry-run", "-f", "builds.yaml", "build", "second"]),
     },
@@ -492,11 +544,11 @@ TABLE = {
     "convert": config_rows(convert=True),
     "cp": {"all": Does(copies_to_all), "archive": Does(copies), "follow-link": Does(copies),
            "index": Row("cp", "--index", "9", "compose.yaml", "db:/tmp/x", code=1, out="(?i)no container found|#9")},
-    "create": {**creation_rows("create"), "quiet-pull": None},
+    "create": {**creation_rows("create"), "quiet-pull": TriedIn("test_registry.py", '("create", "--quiet-pull"')},
     "down": {"remove-orphans": in_file("other", "--dry-run", "down", "--remove-orphans", project="e2e-flags",
                                        out="e2e-flags-web-1 Removed",
                                        without=["-f", "other.yaml", "-p", "e2e-flags", "--dry-run", "down"]),
-             "rmi": removes_with(("-v", "--rmi", "local"), ("image", "ls")),
+             "rmi": removes_with(("--rmi", "local"), ("image", "ls")),
              "timeout": takes_seconds(("down", "-t", "0")),
              "volumes": removes_with(("-v",), ("volumes", "-q"))},
     "events": {"json": events_of_a_pause(("--json",), r'"action":"pause"'),
@@ -521,10 +573,9 @@ TABLE = {
                                                                stdout=subprocess.PIPE, check=True).stdout)))},
     "images": {"format": Row("images", "--format", "json", out=r'^\[\{"ID"'),
                "quiet": Row("images", "-q", out=r"\A([0-9a-f]{64}\n)+\Z")},
-    "kill": {"remove-orphans": removes_orphans("kill", "--remove-orphans"),
-             "signal": Row("kill", "-s", "USR1", "echo", out="Killed")},
+    "kill": {"remove-orphans": removes_orphans("kill", "--remove-orphans"), "signal": Does(sends_signals)},
     "logs": {"follow": Does(follows),
-             "index": Row("logs", "--index", "1", "db", out="db says"),
+             "index": Row("logs", "--index", "9", "db", code=1, out="9", absent="db says"),
              "no-color": Row("--ansi", "always", "logs", "--no-color", "db", absent="\x1b\\[",
                              without=["--ansi", "always", "logs", "db"]),
              "no-log-prefix": Row("logs", "--no-log-prefix", "db", absent=r"db-1 +\|", without=["logs", "db"]),
@@ -550,15 +601,18 @@ TABLE = {
            "status": Row("ps", "-a", "--status", "exited", out="-ended-1", absent="-web-1")},
     "publish": {name: REFUSED for name in
                 ("app", "insecure-registry", "oci-version", "resolve-image-digests", "with-env", "yes")},
-    "pull": {name: None for name in ("ignore-buildable", "ignore-pull-failures", "include-deps", "no-parallel",
-                                     "parallel", "policy", "quiet")},
-    "push": {name: None for name in ("ignore-push-failures", "include-deps", "quiet")},
+    "pull": {**{name: TriedIn("test_registry.py", f'"pull", "--{name}"') for name in
+                ("ignore-buildable", "ignore-pull-failures", "include-deps", "policy", "quiet")},
+             "no-parallel": DEPRECATED, "parallel": DEPRECATED},
+    "push": {name: TriedIn("test_registry.py", f'"push", "--{name}"') for name in
+             ("ignore-push-failures", "include-deps", "quiet")},
     "restart": {"no-deps": Does(restart_alone), "timeout": takes_seconds(("restart", "-t", "0"))},
     "rm": {"all": DEPRECATED, "force": Does(rm_asks),
            "stop": dry("rm", "-sf", "db", out="db-1 Stopped", without=["--dry-run", "rm", "-f", "db"]),
            "volumes": Does(rm_volumes)},
     "run": {
-        "build": Row("--dry-run", "run", "--rm", "-T", "--build", "built", out="Image .*built.*Built"),
+        "build": Row("--dry-run", "run", "--rm", "-T", "--build", "built", out="Image .*built.*Built",
+                     without=["--dry-run", "run", "--rm", "-T", "built"]),
         "cap-add": run_row("--cap-add", "SYS_TIME", command=("grep", "CapEff", "/proc/self/status"), out="aa0425fb"),
         "cap-drop": run_row("--cap-drop", "ALL", command=("grep", "CapEff", "/proc/self/status"), out="0000000000000000"),
         "detach": run_publishes("-P", "-p", "8080"),
@@ -574,11 +628,12 @@ TABLE = {
         "name": Does(run_removes), "no-deps": Row("--dry-run", *CHAT, "run", "--no-deps", "-T", "a", absent="-b-1",
                                                   without=["--dry-run", *CHAT, "run", "-T", "a"]),
         "no-tty": Does(run_in_terminal), "publish": run_publishes("-p", "127.0.0.1::8080"),
-        "pull": Row("--dry-run", "run", "--rm", "-T", "--pull", "build", "built", out="Image .*built.*Built"),
+        "pull": Row("--dry-run", "run", "--rm", "-T", "--pull", "build", "built", out="Image .*built.*Built",
+                    without=["--dry-run", "run", "--rm", "-T", "built"]),
         "quiet": Row("run", "--rm", "-T", "-q", "db", "true", out=r"\A\Z", without=["run", "--rm", "-T", "db", "true"]),
         "quiet-build": Row("--progress", "plain", "run", "--rm", "-T", "--build", "--quiet-build", "built", "true",
                            absent="#1", without=["--progress", "plain", "run", "--rm", "-T", "--build", "built", "true"]),
-        "quiet-pull": None,
+        "quiet-pull": TriedIn("test_registry.py", '("run", "--quiet-pull"'),
         "remove-orphans": removes_orphans("run", "--rm", "--remove-orphans", "-T", "other", "true"),
         "rm": Does(run_removes), "service-ports": run_publishes("-P"), "tty": Does(run_in_terminal),
         "use-aliases": Does(run_by_alias),
@@ -604,7 +659,7 @@ TABLE = {
                                           out="Aborting on container exit"),
         "always-recreate-deps": dry("up", "-d", "--always-recreate-deps", "--force-recreate", "web", out="db-1 Recreated",
                                     without=["--dry-run", "up", "-d", "web"]),
-        "attach": Row(*CHAT, "up", "--attach", "b", out="from-b", absent="from-a", without=None),
+        "attach": Row(*CHAT, "up", "--attach", "b", out="from-b", absent="from-a"),
         "attach-dependencies": Row(*CHAT, "up", "--attach-dependencies", "a", out="from-b",
                                    without=[*CHAT, "up", "a"]),
         "detach": Row("up", "-d", absent="Attaching"),
@@ -618,20 +673,19 @@ TABLE = {
         "no-log-prefix": Row(*CHAT, "up", "--no-log-prefix", absent=r"a-1 +\|", without=[*CHAT, "up"]),
         "no-start": dry("-p", "e2e-flags-fresh", "up", "--no-start", absent="Started",
                         without=["--dry-run", "-p", "e2e-flags-fresh", "up", "-d"]),
-        "quiet-build": Does(quiet_build), "quiet-pull": None,
+        "quiet-build": Does(quiet_build), "quiet-pull": TriedIn("test_registry.py", '("up", "--quiet-pull"'),
         "renew-anon-volumes": Does(renews_volumes),
         "timeout": takes_seconds(("up", "-d", "--force-recreate", "-t", "0")),
         "timestamps": Row(*CHAT, "up", "--timestamps", out=r"a-1 +\| \d{4}-\d\d-\d\dT", without=[*CHAT, "up"]),
-        "wait": Row("-f", "health.yaml", "-p", "e2e-flags-health2", "up", "--wait", out="Healthy"),
+        "wait": in_file("health", "up", "--wait", project="e2e-flags-health2", out="Healthy",
+                        without=["-f", "health.yaml", "-p", "e2e-flags-health3", "up", "-d"]),
         "wait-timeout": Row("-f", "never.yaml", "-p", "e2e-flags-never2", "up", "--wait-timeout", "1", code=1),
-        "watch": Row("up", "--watch", code=1, out="none of the selected services is configured for watch"),
+        "watch": TriedIn("test_watch.py", '"up", "--watch"'),
     },
     "version": {"format": Row("version", "-f", "json", out=r'^\{"version"'),
                 "short": Row("version", "--short", out=r"\A\d+\.\d+\.\d+\n\Z")},
     "volumes": {"format": Row("volumes", "--format", "json", out=r'"Name":"e2e-flags_data"'),
                 "quiet": Row("volumes", "-q", out=r"(?m)^e2e-flags_data$")},
     "wait": {"down-project": Does(waits_and_removes)},
-    "watch": {"no-up": Row("watch", "--no-up", code=1, out="none of the selected services"),
-              "prune": Does(watch_prune),
-              "quiet": Row("watch", "--quiet", code=1, out="none of the selected services")},
+    "watch": {name: TriedIn("test_watch.py", words) for name, words in WATCH.items()},
 }

@@ -74,6 +74,8 @@ volumes: {data: {driver_opts: {type: tmpfs, device: tmpfs, o: "size=1m,mode=${LA
 services: {one: {build: ./image/second, command: sleep 1000, volumes: ["data:/data", /anon], stop_signal: KILL}}
 volumes: {data: {}}
 """,
+    "polite.yaml": "services: {polite: {image: busybox, command: sh -c \"trap 'exit 9' INT; while :; do echo here; sleep 0.1; "
+                   "done\", stop_signal: KILL}}\n",
     "brief.yaml": "services: {brief: {image: busybox, command: sh -c 'sleep 1; exit 7'}}\n",
     "health.yaml": "services: {web: {image: busybox, command: sleep 1000, stop_signal: KILL, healthcheck: "
                    "{test: 'true', interval: 1s, start_interval: 100ms, start_period: 5s}}}\n",

@@ -432,7 +432,7 @@ services:
 
         def images():
             return {line.split()[0].rsplit("/", 1)[1] for line in here.image("ls").stdout.splitlines()[1:]}
-        self.assertEqual(project.run("pull", "-q", "a").stderr, "")
+        self.assertEqual(project.run("pull", "--quiet", "a").stderr, "")
         self.assertEqual(images(), {"a"})
         project.run("pull", "--include-deps", "a")
         self.assertEqual(images(), {"a", "b"})
@@ -444,9 +444,44 @@ services:
         self.assertIn("no such image", done.stderr)
         self.assertEqual(project.run("push", "--ignore-push-failures").returncode, 0)
         project.run("build")
-        self.assertEqual(project.run("push", "-q").stderr, "")
+        self.assertEqual(project.run("push", "--quiet").stderr, "")
         self.assertIn("team/built", server.said())
         self.assertIn("Images", here.image("df").stdout)
+
+    def test_push_with_what_a_service_depends_on(self):
+        server, here = self.start(), self.store()
+        project = here.project("registry-deps", f"""\
+services:
+  a: {{image: "{server.host}/deps/a:1", build: {{dockerfile_inline: FROM scratch}}, depends_on: [b]}}
+  b: {{image: "{server.host}/deps/b:1", build: {{dockerfile_inline: FROM scratch}}}}
+""")
+        project.run("build")
+        project.run("push", "a")
+        self.assertNotIn("deps/b", server.said())
+        project.run("push", "--include-deps", "a")
+        self.assertIn("deps/b", server.said())
+
+    def test_quiet_pulls_and_newer_base_images(self):
+        server, here = self.start(), self.store()
+        server.put_image("team/app", "1", [gzipped(tar_of({"file": b"one"}))])
+        name = f"{server.host}/team/app:1"
+        project = here.project("registry-quiet", f"services: {{a: {{image: '{name}'}}}}\n")
+        self.addCleanup(project.run, "down", check=False)
+        for words in (("create", "--quiet-pull"), ("up", "--quiet-pull", "--no-start"), ("run", "--quiet-pull", "--rm", "-T", "a")):
+            for flags, shown in ((words[:1] + words[2:], True), (words, False)):
+                with self.subTest(words=flags):
+                    here.image("rm", "-f", name, check=False)
+                    said = project.run(*flags, check=False).stderr  # "run" ends with 127: there is no program in it
+                    self.assertEqual("Pulled" in said, shown, said)
+                    self.assertIn(name, here.image("ls", "--format", "{{.Repository}}:{{.Tag}}").stdout)
+                    project.run("down", check=False)
+        built = here.project("registry-newer", f"services: {{b: {{build: {{dockerfile_inline: 'FROM {name}'}}}}}}\n")
+        built.run("build")
+        newer = server.put_image("team/app", "1", [gzipped(tar_of({"file": b"two"}))])
+        digest = newer["digest"]
+        for flags, expected in ((("build",), False), (("build", "--pull"), True)):
+            built.run(*flags)
+            self.assertEqual(digest in json.dumps(here.inspect(name)), expected, flags)
 
     def test_digests_in_the_configuration(self):
         server, here = self.start(), self.store()
