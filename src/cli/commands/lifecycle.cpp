@@ -113,7 +113,7 @@ Command restart_command() {
   command.run = [options](Context& context, const Strings& services) {
     json how = with_timeout(*options);
     how["no_deps"] = options->no_deps;
-    return operate(context, services, "restart", std::move(how), std::nullopt);
+    return operate(context, services, "restart", std::move(how), "No containers to restart");
   };
   return command;
 }
@@ -140,7 +140,7 @@ Command pause_command() {
   Command command{.name = "pause", .usage = "[SERVICE...]", .summary = "Freeze containers"};
   command.complete = Complete::services;
   command.run = [](Context& context, const Strings& services) {
-    return operate(context, services, "pause", json::object(), std::nullopt);
+    return operate(context, services, "pause", json::object(), "No containers to pause");
   };
   return command;
 }
@@ -149,7 +149,7 @@ Command unpause_command() {
   Command command{.name = "unpause", .usage = "[SERVICE...]", .summary = "Thaw frozen containers"};
   command.complete = Complete::services;
   command.run = [](Context& context, const Strings& services) {
-    return operate(context, services, "unpause", json::object(), std::nullopt);
+    return operate(context, services, "unpause", json::object(), "No containers to unpause");
   };
   return command;
 }

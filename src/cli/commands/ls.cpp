@@ -1,4 +1,5 @@
 // compose ls: the projects of this host.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/strings.hpp"
@@ -25,17 +26,22 @@ std::string states_text(const state::ProjectSummary& project, bool all) {
   return join(parts, ", ");
 }
 
-Result<bool> matches(const Strings& filters, const state::ProjectSummary& project) {
-  for (const std::string& filter : filters) {
-    const std::size_t equals = filter.find('=');
-    if (equals == std::string::npos || filter.substr(0, equals) != "name")
+constexpr std::string_view kName = "name=";
+
+Result<void> check(const Strings& filters) {
+  for (const std::string& filter : filters)
+    if (!filter.starts_with(kName))
       return make_error(Errc::invalid, "unknown filter \"{}\": only name=PATTERN is supported", filter);
-    if (!glob_search(filter.substr(equals + 1), project.name)) return false;
-  }
-  return true;
+  return {};
+}
+
+bool matches(const Strings& filters, const std::string& name) {
+  return std::ranges::all_of(filters,
+                             [&](const std::string& filter) { return glob_search(filter.substr(kName.size()), name); });
 }
 
 Result<int> list(Context& context, const Options& options) {
+  TRY(check(options.filters));
   TRY_ASSIGN(const auto projects, state::list_projects(context.paths()));
   std::vector<nlohmann::ordered_json> rows;
   std::string names;
@@ -43,8 +49,7 @@ Result<int> list(Context& context, const Options& options) {
     if (!options.all && !project.states.contains("running") && !project.states.contains("restarting") &&
         !project.states.contains("paused"))
       continue;
-    TRY_ASSIGN(const bool wanted, matches(options.filters, project));
-    if (!wanted) continue;
+    if (!matches(options.filters, project.name)) continue;
     names += project.name + "\n";
     rows.push_back({{"Name", project.name},
                     {"Status", states_text(project, options.all)},
