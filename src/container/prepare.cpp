@@ -133,6 +133,19 @@ std::string position_of(const CreateInput& input, const std::string& message) {
   return position.known() ? position.to_string() + ": " : "";
 }
 
+/// A layer below all those of images, the same for all containers: what every container gets something mounted on. An
+/// image without one of these files would else get it in the container's own layer, which costs a copy of /etc and a
+/// new file each.
+Result<void> make_mount_points(const state::Paths& paths) {
+  const std::string layer = paths.mount_points();
+  const std::string last = layer + "/etc/resolv.conf";
+  if (sys::exists(last)) return {};
+  for (const char* directory : {"/dev", "/etc", "/proc", "/sys"}) TRY(sys::make_directories(layer + directory, 0755));
+  for (const std::string& file : {layer + "/etc/hostname", layer + "/etc/hosts", last})
+    TRY(sys::write_file_atomic(file, "", 0644));
+  return {};
+}
+
 }  // namespace
 
 Result<Created> create_container(const state::Paths& paths, const CreateInput& input) {
@@ -142,6 +155,8 @@ Result<Created> create_container(const state::Paths& paths, const CreateInput& i
 
   Created created;
   created.overlay = {input.image.layer_dirs, directory + "/upper", directory + "/work"};
+  TRY(make_mount_points(paths));
+  created.overlay.lower.push_back(paths.mount_points());
   TRY(make_upper(created.overlay.upper, image));
   TRY(sys::make_directories(created.overlay.work, 0700));
 
@@ -228,6 +243,7 @@ Result<Start> prepare_start(const state::Paths& paths, const StartInput& input) 
   Start start;
   TRY_ASSIGN(start.spec, spec::parse(config));
   start.overlay = files.overlay;
+  TRY(make_mount_points(paths));  // somebody may have emptied the cache
 
   const std::string run_dir = paths.run_container(input.id);
   TRY(sys::make_directories(run_dir + "/rootfs", 0755));

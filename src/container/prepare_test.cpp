@@ -71,7 +71,10 @@ class PrepareTest : public TestFolder {
 
 TEST_F(PrepareTest, MakesTheOverlaysFoldersLikeTheImagesRoot) {
   const auto created = create();
-  EXPECT_EQ(created.overlay.lower, image_.layer_dirs);
+  std::vector<std::string> lower = image_.layer_dirs;
+  lower.push_back(paths().mount_points());
+  EXPECT_EQ(created.overlay.lower, lower);
+  EXPECT_EQ(content("root/cache/mount-points/etc/resolv.conf"), "") << "below the image, so that /etc is not copied up";
   EXPECT_EQ(created.overlay.upper, paths().container("shop", id_) + "/upper");
   EXPECT_EQ(info("root/projects/shop/containers/" + id_ + "/upper").st_mode & 07777U, 0711U);
   EXPECT_EQ(created.spec.root.path, path("run/containers/" + id_ + "/rootfs"));

@@ -17,6 +17,7 @@ class Paths {
   std::string volume_data(const std::string& name) const { return volume(name) + "/_data"; }
   std::string volume_meta(const std::string& name) const { return volume(name) + "/meta.json"; }
   std::string seccomp_cache() const { return root_ + "/cache/seccomp"; }
+  std::string mount_points() const { return root_ + "/cache/mount-points"; }
 
   std::string projects() const { return root_ + "/projects"; }
   std::string project(const std::string& project_name) const { return projects() + "/" + project_name; }
