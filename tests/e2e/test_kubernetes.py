@@ -11,6 +11,9 @@ import urllib.request
 
 import compose
 import e2e
+import peers
+from stack import Stack
+from test_registry import RegistryTest
 
 FILE = """\
 name: shop
@@ -90,8 +93,19 @@ class Kubernetes(unittest.TestCase):
         self.assertIn("namespace: shop-prod", self.read("out/overlays/prod/kustomization.yaml"))
         self.write("out/base/mine.yaml", "mine\n")
         self.compose("-f", "compose.yaml", "export", "kubernetes", "-o", "out")
-        self.assertFalse(os.path.exists(self.path("out/overlays/prod/kustomization.yaml")))
+        self.assertFalse(os.path.exists(self.path("out/overlays")))  # nor an empty folder
         self.assertEqual(self.read("out/base/mine.yaml"), "mine\n")
+
+    def test_the_same_files_give_the_same_bytes(self):
+        def written(folder):
+            self.compose("-f", "compose.yaml", "export", "kubernetes", "-o", folder, "--overlay", "prod=prod.yaml")
+            found = {}
+            for place, _, names in os.walk(self.path(folder)):
+                for name in names:
+                    path = os.path.join(place, name)
+                    found[os.path.relpath(path, self.path(folder))] = self.read(path)
+            return found
+        self.assertEqual(written("one"), written("two"))
 
     def test_a_folder_of_others_is_refused_and_kept(self):
         os.mkdir(self.path("theirs"))
@@ -106,6 +120,18 @@ class Kubernetes(unittest.TestCase):
         failed = self.compose("export", "kubernetes", "-o", "out", code=1)
         self.assertIn("outside of the folder", failed.stderr)
         self.assertEqual(self.read("compose.yaml"), FILE)
+
+    def test_a_marker_cannot_have_folders_removed(self):
+        os.makedirs(self.path("out/base"))
+        self.write("out/base/mine", "mine")
+        self.write("out/compose-export.json", json.dumps({"files": ["base", "base/gone.yaml"]}))
+        self.compose("export", "kubernetes", "-o", "out")
+        self.assertEqual(self.read("out/base/mine"), "mine")
+
+    def test_two_names_that_come_to_one_are_an_error_with_both_lines(self):
+        self.write("compose.yaml", "services:\n  a.b: {image: a}\n  a_b: {image: b}\n")
+        failed = self.compose("export", "kubernetes", code=1)
+        self.assertIn('compose.yaml:3: services "a.b" and "a_b" would both be called "a-b" in Kubernetes', failed.stderr)
 
     def test_report_and_strict(self):
         self.write("compose.yaml", FILE + "    ulimits: {nofile: 1024}\n")
@@ -147,6 +173,20 @@ class Kubernetes(unittest.TestCase):
         made = json.loads(self.compose("-f", "back.yaml", "config", "--format", "json").stdout)
         self.assertEqual(wanted, made)
         self.assertEqual(rendered.count("namespace: shop-prod"), rendered.count("\nkind: "))
+
+    @unittest.skipUnless(shutil.which("kubectl"), "kubectl (Debian: kubernetes-client) is not here")
+    def test_kustomize_renders_what_the_golden_cases_hold(self):
+        """All overlays, and with them their bases; with LONG=1 the bases that have none, too."""
+        cases = os.path.join(compose.TOP, "tests/kubernetes/cases")
+        rendered = 0
+        for place, _, names in sorted(os.walk(cases)):
+            if "kustomization.yaml" not in names or ("overlays" not in place.split("/expected/")[1] and os.environ.get("LONG") != "1"):
+                continue
+            done = subprocess.run(["kubectl", "kustomize", place], capture_output=True, text=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, 0, place + ": " + done.stderr)
+            self.assertIn("kind: ", done.stdout, place)
+            rendered += 1
+        self.assertGreaterEqual(rendered, 50 if os.environ.get("LONG") == "1" else 6)
 
     def test_apply_is_server_side_and_prunes_what_is_gone(self):
         self.stand_in()
@@ -190,9 +230,34 @@ class Kubernetes(unittest.TestCase):
         failed = self.compose("kubernetes", "apply", code=1, PATH=self.path("state"))
         self.assertIn("kubectl is not on the path: install it (Debian: kubernetes-client)", failed.stderr)
 
+@e2e.needs_root
+@e2e.needs_our_own
+class Pinned(RegistryTest):
+    def export(self, store, image, **options):
+        path = os.path.join(store.directory, "compose.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"services:\n  web: {{image: '{image}', restart: always}}\n")
+        return compose.run([compose.PROGRAM, "-f", path, "export", "kubernetes", "-o", "-", "--pin-images"], env=store.environment,
+                           **options)
 
-PEER = os.path.join(compose.TOP, "..", "shared", "peers", "peer")
-PEER_WORK = os.path.expanduser("~/.cache/compose-peers/work")
+    def test_images_are_named_by_the_digest_of_their_own_registry(self):
+        first, second, store = self.start(), self.start(), self.store()
+        here, elsewhere = f"{first.host}/team/app:1", f"{second.host}/other/app:1"
+        store.make(here, {"etc/app": b"one"})
+        unknown = self.export(store, here, check=False)
+        self.assertEqual(unknown.returncode, 1)
+        self.assertIn('compose.yaml:2: the digest of the image of "web" is not known: push it (compose push)', unknown.stderr)
+        digest = store.image("push", here).stdout.split("digest: ")[1].strip()
+        self.assertIn(f"image: {first.host}/team/app@{digest} ", self.export(store, here).stdout)
+        store.image("tag", here, elsewhere)  # not known to that registry
+        self.assertEqual(self.export(store, elsewhere, check=False).returncode, 1)
+        digest = store.image("push", elsewhere).stdout.split("digest: ")[1].strip()
+        for image, name in ((here, f"{first.host}/team/app"), (elsewhere, f"{second.host}/other/app")):
+            self.assertIn(f"image: {name}@{digest}", self.export(store, image).stdout)
+
+
+# In the order in which a cluster would let them pass their waits.
+WORDPRESS = ("db", "mail", "wp-init", "php", "cron", "nginx")
 
 
 def without_waiting(document):
@@ -211,59 +276,63 @@ def without_waiting(document):
 @e2e.needs_root
 @e2e.needs_our_own
 @unittest.skipUnless(os.environ.get("LONG") == "1", "takes minutes and real podman: set LONG=1")
-@unittest.skipUnless(os.path.exists(PEER), "../shared/peers is not here")
 class Podman(unittest.TestCase):
     """podman kube play runs the exported pods. It has no Services, so each pod gets the name of its Service as an alias
     on one network instead, and the pods are started in the order in which a cluster would let them pass their waits."""
 
     NETWORK = "kubernetes-e2e"
 
+    @classmethod
+    def setUpClass(cls):
+        if reason := peers.why_not("podman", "version"):
+            raise unittest.SkipTest(reason)
+
     def setUp(self):
         self.workspace = e2e.workspace()
-        self.folder = os.path.join(PEER_WORK, "kubernetes-e2e")
-        shutil.rmtree(self.folder, ignore_errors=True)
-        os.makedirs(os.path.join(self.folder, "pause"))
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.shared = peers.Shared("kubernetes-e2e")
+        self.addCleanup(self.shared.remove)
+        os.mkdir(os.path.join(self.shared.here, "pause"))
         self.write("containers.conf", '[engine]\ninfra_image = "localhost/kubernetes-e2e-pause"\nruntime = "runc"\n'
                                       'cgroup_manager = "cgroupfs"\n')
-        self.workspace.run("image", "save", "-o", os.path.join(self.folder, "busybox.tar"), "busybox")
-        self.podman("load", "-i", "/work/kubernetes-e2e/busybox.tar")
+        self.bring("busybox")
         self.write("pause/Dockerfile", 'FROM docker.io/library/busybox\nENTRYPOINT ["/bin/busybox","sleep","100000"]\n')
-        self.podman("build", "--pull=never", "-q", "-t", "localhost/kubernetes-e2e-pause", "/work/kubernetes-e2e/pause")
+        self.podman("build", "--pull=never", "-q", "-t", "localhost/kubernetes-e2e-pause", "pause")
         self.podman("network", "create", self.NETWORK)
         self.addCleanup(self.podman, "network", "rm", "-f", self.NETWORK)
         self.let_through()
 
+    def bring(self, *images):
+        """Images of our store to podman's."""
+        archive = os.path.join(self.shared.here, "images.tar")
+        self.workspace.run("image", "save", "-o", archive, *images, timeout=600)
+        self.podman("load", "-q", "-i", "images.tar")
+        os.unlink(archive)
+
     def write(self, name, text):
-        with open(os.path.join(self.folder, name), "w", encoding="utf-8") as file:
+        with open(os.path.join(self.shared.here, name), "w", encoding="utf-8") as file:
             file.write(text)
 
-    def podman(self, *arguments, check=True):
-        command = [PEER, "env", "CONTAINERS_CONF=/work/kubernetes-e2e/containers.conf", "PODMAN_IGNORE_CGROUPSV1_WARNING=1",
-                   "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "podman", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-        if check:
-            self.assertEqual(done.returncode, 0, " ".join(arguments) + "\n" + done.stdout + done.stderr)
-        return done.stdout
+    def podman(self, *arguments, check=True, code=False):
+        done = self.shared.run("env", f"CONTAINERS_CONF={self.shared.there}/containers.conf", "podman", *arguments,
+                               check=check, timeout=300)
+        return done.returncode if code else done.stdout
 
     def let_through(self):
         """Docker's firewall drops what crosses a bridge that is not its own, when the kernel shows it such packets."""
         subnet = json.loads(self.podman("network", "inspect", self.NETWORK))[0]["subnets"][0]["subnet"]
-        added = subprocess.run(["nft", "--echo", "--handle", "insert", "rule", "ip", "filter", "DOCKER-USER", "ip", "saddr",
-                                subnet, "ip", "daddr", subnet, "accept"], capture_output=True, text=True, check=False)
-        if added.returncode == 0:
-            handle = added.stdout.rsplit("handle ", 1)[1].split()[0]
-            self.addCleanup(subprocess.run, ["nft", "delete", "rule", "ip", "filter", "DOCKER-USER", "handle", handle], check=False)
+        rule = ("DOCKER-USER", "-s", subnet, "-d", subnet, "-j", "ACCEPT")
+        if self.shared.run("iptables", "-w", "-I", *rule, check=False).returncode == 0:
+            self.addCleanup(self.shared.run, "iptables", "-w", "-D", *rule, check=False)
 
-    def play(self, project, export, order, more=()):
-        """Exports and starts the workloads in this order; `more` are documents podman gets beside each."""
+    def play(self, project, export, order, aliases=None):
+        """Exports and starts the workloads in this order, each under its own name and its `aliases`."""
         stream = project.run("export", "kubernetes", "-o", "-", *export).stdout
         documents = stream.split("\n---\n")
 
         def of_kind(*kinds):
             return [one for one in documents if any(f"kind: {kind}" in line for kind in kinds for line in one.split("\n")
                                                     if line.startswith("kind: "))]
-        shared = of_kind("ConfigMap", "Secret", "PersistentVolumeClaim") + list(more)
+        shared = of_kind("ConfigMap", "Secret", "PersistentVolumeClaim")
         # podman keeps what it makes of ConfigMaps and Secrets as volumes.
         volumes = [line[8:].split()[0] for one in shared for line in one.split("\n") if line.startswith("  name: ")]
         self.addCleanup(self.podman, "volume", "rm", "-f", *volumes, check=False)
@@ -272,8 +341,9 @@ class Podman(unittest.TestCase):
             self.assertEqual(len(workload), 1, name)
             file = f"{name}.yaml"
             self.write(file, "\n---\n".join(shared + [without_waiting(workload[0])]))
-            self.addCleanup(self.podman, "kube", "down", "--force", f"/work/kubernetes-e2e/{file}", check=False)
-            self.podman("kube", "play", "--replace", "--network", f"{self.NETWORK}:alias={name}", f"/work/kubernetes-e2e/{file}")
+            self.addCleanup(self.podman, "kube", "down", "--force", file, check=False)
+            names = ",".join(f"alias={one}" for one in [name, *(aliases or {}).get(name, [])])
+            self.podman("kube", "play", "--replace", "--network", f"{self.NETWORK}:{names}", file)
             yield name
 
     def address(self, service):
@@ -347,3 +417,31 @@ volumes:
             pass
         answer = self.get(f"http://{self.address('kweb')}/cgi-bin/page")
         self.assertEqual(answer, "from the environment\nfrom the volume\n")
+
+    def test_wordpress_answers(self):
+        """The production environment of the example: no root, no capability, read-only roots."""
+        e2e.import_base_image()
+        stack = Stack(self.workspace, "prod")
+        stack.run("build", timeout=1800)
+        images = sorted(set(stack.run("config", "--images").stdout.split()))
+        self.bring(*images)
+        self.addCleanup(self.podman, "rmi", "-f", *images, check=False)
+        never = os.path.join(stack.directory, "never.yaml")
+        with open(never, "w", encoding="utf-8") as file:
+            file.write("services:\n" + "".join(f"  {name}: {{pull_policy: never}}\n" for name in WORDPRESS))
+        stack.options += ["-f", never]
+        options = ("--embed-secrets", "--shared-volumes", "rwx")
+        for name in self.play(stack, options, WORDPRESS, aliases={"mail": ["smtp"]}):
+            # What a cluster does with readiness probes and with Jobs is done here by hand, too.
+            container = f"{name}-pod-{name}"
+            if name == "wp-init":
+                self.assertEqual(self.podman("wait", container).strip(), "0", self.podman("logs", container))
+            elif name != "cron":
+                compose.wait_until(lambda: self.podman("exec", container, "healthcheck", check=False, code=True) == 0, 180,
+                                   f"a healthy {name}", every=1)
+        host = f"localhost:{stack.port}"
+        page = self.get(f"http://{self.address('nginx')}/", Host=host)
+        self.assertIn("Hello world!", page)
+        self.assertIn(f"http://{host}/", page)
+        login = self.get(f"http://{self.address('nginx')}/wp-login.php", Host=host)
+        self.assertIn('name="log"', login)
