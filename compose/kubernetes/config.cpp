@@ -63,6 +63,10 @@ void export_config(Context& context, const std::string& name, const model::FileO
     context.problem(path, fmt::format("config \"{}\": {}", name, why_unreadable(context, config)));
     return;
   }
+  if (content->size() > kMostBytes) {
+    context.problem(path, fmt::format("config \"{}\" is larger than 1 MB, more than a ConfigMap holds", name));
+    return;
+  }
   Value metadata = context.metadata(context.name_of("configs", name), "", context.at(path));
   put(metadata, "annotations", object({{fmt::format("{}config", kPrefix), text(name)}}));
   put_labels(metadata, config.labels, context, path + ".labels");
@@ -85,6 +89,8 @@ void export_secret(Context& context, const std::string& name, const model::FileO
   if (secret.external) return;
   const std::string called = context.name_of("secrets", name);
   if (!context.options.embed_secrets) {
+    if (!secret.labels.empty())
+      context.report.dropped(path + ".labels", "a reference: label the Secret where it is made");
     const std::string from = secret.file.empty() ? fmt::format("--from-literal=content=\"${}\"", secret.environment)
                                                  : fmt::format("--from-file=content={}",
                                                                relative_to(context.project.working_dir, secret.file));
@@ -147,11 +153,11 @@ Value config_map_of(const std::map<std::string, std::string>& files, Place place
 
 void export_configs(Context& context) {
   for (const auto& [name, config] : context.project.configs) {
-    context.note_name("configs", name, config.name);
+    context.note_name("configs", name, config.name, config.external);
     export_config(context, name, config);
   }
   for (const auto& [name, secret] : context.project.secrets) {
-    context.note_name("secrets", name, secret.name);
+    context.note_name("secrets", name, secret.name, secret.external);
     export_secret(context, name, secret);
   }
   export_bound_files(context);

@@ -65,7 +65,7 @@ struct Context {
   std::string name_of(const std::string& section, const std::string& name);
 
   /// Notes that an object is called by its key; `actual` is the name it has in Compose.
-  void note_name(const std::string& section, const std::string& key, const std::string& actual);
+  void note_name(const std::string& section, const std::string& key, const std::string& actual, bool external);
 
   /// metadata with our labels.
   Value metadata(const std::string& name, const std::string& component, Place place = {});
@@ -89,6 +89,7 @@ void plan_workloads(Context& context);
 void export_workload(Context& context, const Workload& workload);
 // pod.cpp
 Value pod_template(Context& context, const Workload& workload);
+void add_volumes(Context& context, const std::string& path, const Value& items, Value& volumes);
 Value job_spec(Context& context, const Workload& workload, Value pod);
 // container.cpp
 Value container_of(Context& context, const Workload& workload, const std::string& service);
@@ -101,6 +102,10 @@ Value resources_of(Context& context, const std::string& service);
 // security.cpp
 Value container_security(Context& context, const std::string& service);
 Value pod_security(Context& context, const Workload& workload);
+// schedule.cpp
+bool is_scheduled(const model::Service& service);
+void note_schedule(Context& context, const Workload& workload);
+Value cron_job_spec(Context& context, const Workload& workload, Value job);
 // scheduling.cpp
 void put_scheduling(Context& context, const Workload& workload, Value& pod);
 Value rollout(Context& context, const Workload& workload, Value& spec);

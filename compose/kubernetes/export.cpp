@@ -10,6 +10,9 @@ namespace compose::kubernetes {
 
 namespace {
 
+// The name of a label has 63 characters, "network." among them.
+constexpr std::size_t kMostOfLabel = 50;
+
 int rank(const Value& object) {
   constexpr std::string_view kOrder[] = {"ServiceAccount",        "Role",   "RoleBinding", "ConfigMap", "Secret",
                                          "PersistentVolumeClaim", "Service"};
@@ -27,10 +30,29 @@ void sort_manifests(std::vector<Manifest>& manifests) {
                    [&](const Manifest& a, const Manifest& b) { return key(a) < key(b); });
 }
 
-void note_extensions(Context& context) {
-  for (const auto& [name, model] : context.project.models)
-    context.report.dropped("models." + name,
-                           "run the model as a service of its own and give its address in environment");
+/// Where an object was asked for: a line of a file, else the file of manifests it goes to.
+std::string origin(const Export& out, const Manifest& manifest) {
+  const Place place = manifest.object.get("kind")->place;
+  if (!place.known() || place.source == 0) return fmt::format("{}.yaml", manifest.group);
+  return fmt::format("{}:{}", out.files[place.source - 1], place.line);
+}
+
+/// Names that are different in Compose may come to the same ("web" with ports has a Service web-published).
+void check_names(Export& out) {
+  std::map<std::pair<std::string, std::string>, const Manifest*> known;
+  for (const Manifest& manifest : out.manifests) {
+    const std::string kind = text_at(manifest.object, {"kind"});
+    const std::string name = text_at(manifest.object, {"metadata", "name"});
+    const auto [other, fresh] = known.emplace(std::pair{kind, name}, &manifest);
+    if (fresh) continue;
+    const Place place = manifest.object.get("kind")->place;
+    model::SourcePos pos;
+    if (place.known() && place.source > 0) pos = {out.files[place.source - 1], place.line, place.column};
+    out.problems.push_back({{},
+                            pos,
+                            fmt::format("{} \"{}\" would be made twice, for {} and for {}: rename one", kind, name,
+                                        origin(out, *other->second), origin(out, manifest))});
+  }
 }
 
 }  // namespace
@@ -50,9 +72,9 @@ Export export_project(const model::Project& project, const Options& options) {
   }
   export_aliases(context);
   export_policies(context);
-  note_extensions(context);
   context.out.findings = context.report.findings(project);
   sort_manifests(context.out.manifests);
+  if (context.out.problems.empty()) check_names(context.out);
   return std::move(context.out);
 }
 
@@ -120,8 +142,12 @@ std::string Context::name_of(const std::string& section, const std::string& name
   return label;
 }
 
-void Context::note_name(const std::string& section, const std::string& key, const std::string& actual) {
+void Context::note_name(const std::string& section, const std::string& key, const std::string& actual, bool external) {
   const std::string path = fmt::format("{}.{}.name", section, key);
+  if (external && dns_label(actual) != actual)
+    return report.approximated(path,
+                               fmt::format("the object that must be there already is called {}", dns_label(actual)));
+  if (external) return report.exact(path, "the object must be there already");
   if (actual != project.name + "_" + key) return;  // what the table says: a name somebody chose
   if (dns_label(project.name) == project.name)
     report.exact(path, "the object is called by the key");
@@ -149,11 +175,13 @@ Value selector(const Context& context, const Workload& workload) {
 }
 
 std::string network_label(const std::string& network) {
-  return fmt::format("{}network.{}", kPrefix, dns_label(network).substr(0, 50));
+  return fmt::format("{}network.{}", kPrefix, dns_label(network, kMostOfLabel));
 }
-std::string alias_label(const std::string& alias) { return fmt::format("{}alias.{}", kPrefix, alias.substr(0, 50)); }
+std::string alias_label(const std::string& alias) {
+  return fmt::format("{}alias.{}", kPrefix, dns_label(alias, kMostOfLabel));
+}
 std::string volume_label(const std::string& volume) {
-  return fmt::format("{}volume.{}", kPrefix, dns_label(volume).substr(0, 50));
+  return fmt::format("{}volume.{}", kPrefix, dns_label(volume, kMostOfLabel));
 }
 
 std::string instruction(const model::StringMap& labels, std::string_view key) {

@@ -94,6 +94,9 @@ void import_health(const Value& workload, const Value& container, Value& service
   span("interval", number_at(*probe, "periodSeconds"), 30);
   span("timeout", number_at(*probe, "timeoutSeconds"), 30);
   if (number_at(*probe, "failureThreshold") != 3) put(check, "retries", number(number_at(*probe, "failureThreshold")));
+  // deploy.restart_policy asks for it, too.
+  if (container.get("livenessProbe") != nullptr && !annotation(workload, "restart").starts_with("policy:"))
+    put(service, "x-restart-on-unhealthy", flag(true));
   if (const Value* startup = container.get("startupProbe")) {
     const std::int64_t period = number_at(*startup, "periodSeconds");
     put(check, "start_period", text(fmt::format("{}s", period * number_at(*startup, "failureThreshold"))));

@@ -12,8 +12,6 @@ const Value* volume_of(const Value& pod, const std::string& name) {
   return nullptr;
 }
 
-bool has(const std::string& name, const char* part) { return name.find(part) != std::string::npos; }
-
 std::int64_t size_of(const Value& volume) { return parse_bytes_quantity(text_at(volume, {"emptyDir", "sizeLimit"})); }
 
 void reference(Value& service, const char* section, const std::string& source, const Value& mount, const Value* mode) {
@@ -73,13 +71,13 @@ void import_mounts(const Cluster& cluster, const Value& pod, const Value& contai
           object_ != nullptr ? annotation(*object_, "config") : cluster.original("configs", called);
       reference(service, "configs", source, mount, map->get("defaultMode"));
       continue;
-    } else if (name.ends_with("-shm")) {
+    } else if (name.starts_with("shm-")) {
       put(service, "shm_size", text(std::to_string(size_of(*volume))));
       continue;
-    } else if (has(name, "-tmpfs-")) {
+    } else if (name.starts_with("tmpfs-")) {
       append(tmpfs, text(size_of(*volume) > 0 ? fmt::format("{}:size={}", target, size_of(*volume)) : target));
       continue;
-    } else if (has(name, "-memory-")) {
+    } else if (name.starts_with("memory-")) {
       item = object({{"type", text("tmpfs")}});
       if (size_of(*volume) > 0) put(item, "tmpfs", object({{"size", text(std::to_string(size_of(*volume)))}}));
     } else {

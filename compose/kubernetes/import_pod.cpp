@@ -26,17 +26,20 @@ void import_dependencies(const Cluster& cluster, const Value& spec, Value& servi
   if (list == nullptr) return;
   for (const Value& one : list->items()) {
     const std::string name = text_at(one, {"name"});
-    for (const auto& [word, condition] :
-         {std::pair{"wait-completed-", "service_completed_successfully"}, std::pair{"wait-healthy-", "service_healthy"},
-          std::pair{"wait-started-", "service_started"}})
-      if (name.starts_with(word))
-        put(dependencies, cluster.original("services", name.substr(std::string_view{word}.size())),
-            object({{"condition", text(condition)}}));
-    for (const auto& [word, condition] : {std::pair{"wait-optional-healthy-", "service_healthy"},
-                                          std::pair{"wait-optional-started-", "service_started"}})
-      if (name.starts_with(word))
-        put(dependencies, cluster.original("services", name.substr(std::string_view{word}.size())),
-            object({{"condition", text(condition)}, {"required", flag(false)}}));
+    if (!name.starts_with("wait-")) continue;
+    // A name that was too long is cut, so it is told by making it again.
+    for (const Value* other : cluster.workloads()) {
+      const std::string called = text_at(*other, {"metadata", "name"});
+      for (const auto& [word, condition] :
+           {std::pair{"completed", "service_completed_successfully"}, std::pair{"healthy", "service_healthy"},
+            std::pair{"started", "service_started"}, std::pair{"optional-healthy", "service_healthy"},
+            std::pair{"optional-started", "service_started"}}) {
+        if (name != wait_name(word, called)) continue;
+        Value dependency = object({{"condition", text(condition)}});
+        if (std::string_view{word}.starts_with("optional-")) put(dependency, "required", flag(false));
+        put(dependencies, cluster.original("services", called), std::move(dependency));
+      }
+    }
   }
   put(service, "depends_on", std::move(dependencies));
 }
@@ -99,10 +102,9 @@ void import_restart(const Value& workload, Value& service) {
   const Value* job = kind == "CronJob" ? dig(workload, {"spec", "jobTemplate", "spec"}) : workload.get("spec");
   const std::int64_t backoff = number_at(need(job), {"backoffLimit"});
   if (noted.starts_with("policy:")) {
-    Value policy = object({{"condition", text(noted.substr(7))}});
-    if (noted == "policy:on-failure" && backoff > 0 && backoff < 1'000'000)
-      put(policy, "max_attempts", number(backoff));
-    if (noted == "policy:") policy = Value::mapping();
+    Value policy = Value::mapping();
+    if (noted != "policy:") put(policy, "condition", text(noted.substr(7)));
+    if (backoff > 0 && backoff < 1'000'000) put(policy, "max_attempts", number(backoff));
     Value deploy = deploy_of(service);
     put(deploy, "restart_policy", std::move(policy));
     put(service, "deploy", std::move(deploy));
@@ -119,7 +121,22 @@ void import_restart(const Value& workload, Value& service) {
   }
 }
 
-void import_scale(const Cluster& cluster, const Value& workload, Value& service) {
+// The inverse of schedule.cpp, for a CronJob that no label asked for.
+void import_schedule(const Value& workload, Value& service) {
+  if (text_at(workload, {"kind"}) != "CronJob") return;
+  const Value labels = foreign_labels(need(workload.get("metadata")));
+  if (labels.get("kubernetes.schedule") != nullptr) return;
+  Value schedule = object({{"cron", text(text_at(workload, {"spec", "schedule"}))}});
+  const std::string zone = text_at(workload, {"spec", "timeZone"});
+  if (zone != "Etc/UTC") put(schedule, "timezone", text(zone.empty() ? "local" : zone));
+  const bool replace = text_at(workload, {"spec", "concurrencyPolicy"}) == "Replace";
+  const bool deadline = dig(workload, {"spec", "startingDeadlineSeconds"}) != nullptr;
+  if (replace || !deadline) put(schedule, "overlap", text(replace ? "replace" : "queue"));
+  if (!deadline) put(schedule, "missed", text("run"));
+  put(service, "x-schedule", std::move(schedule));
+}
+
+void import_scale(const Value& workload, Value& service) {
   const std::string kind = text_at(workload, {"kind"});
   Value deploy = deploy_of(service);
   if (kind == "DaemonSet") put(deploy, "mode", text("global"));
@@ -139,10 +156,8 @@ void import_scale(const Cluster& cluster, const Value& workload, Value& service)
   if (const std::int64_t delay = number_at(workload, {"spec", "minReadySeconds"}); delay > 0)
     put(update, "delay", text(fmt::format("{}s", delay)));
   put(deploy, "update_config", std::move(update));
-  const Value* service_object = cluster.find("Service", text_at(workload, {"metadata", "name"}));
-  if (kind == "Deployment" && service_object != nullptr && text_at(*service_object, {"spec", "clusterIP"}) == "None" &&
-      dig(*service_object, {"spec", "ports"}) != nullptr)
-    put(deploy, "endpoint_mode", text("dnsrr"));
+  if (const std::string mode = annotation(workload, "endpoint-mode"); !mode.empty())
+    put(deploy, "endpoint_mode", text(mode));
   put(service, "deploy", std::move(deploy));
 }
 
@@ -311,7 +326,8 @@ void import_workload(const Cluster& cluster, const Value& workload, Value& servi
       leader = name;
       import_pod(cluster, workload, service);
       import_restart(workload, service);
-      import_scale(cluster, workload, service);
+      import_scale(workload, service);
+      import_schedule(workload, service);
       import_dependencies(cluster, need(pod.get("spec")), service);
       import_hooks(cluster, workload, name, container, service);
       import_networks(cluster, workload, name, service);

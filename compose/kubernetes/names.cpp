@@ -26,7 +26,18 @@ bool qualified(std::string_view text, std::size_t least) {
                      [](char c) { return alphanumeric(c) || c == '-' || c == '_' || c == '.'; });
 }
 
-bool subdomain(std::string_view text) {
+bool valid_key(std::string_view key) {
+  const std::size_t slash = key.find('/');
+  if (slash == std::string_view::npos) return qualified(key, 1);
+  return is_subdomain(key.substr(0, slash)) && qualified(key.substr(slash + 1), 1);
+}
+
+constexpr std::pair<std::string_view, std::int64_t> kUnits[] = {
+    {"Ti", 1LL << 40}, {"Gi", 1LL << 30}, {"Mi", 1LL << 20}, {"Ki", 1LL << 10}};
+
+}  // namespace
+
+bool is_subdomain(std::string_view text) {
   if (text.empty() || text.size() > 253) return false;
   for (const std::string& part : split(text, '.')) {
     if (part.empty() || part.size() > kLabelLength || part.front() == '-' || part.back() == '-') return false;
@@ -36,17 +47,6 @@ bool subdomain(std::string_view text) {
   return true;
 }
 
-bool valid_key(std::string_view key) {
-  const std::size_t slash = key.find('/');
-  if (slash == std::string_view::npos) return qualified(key, 1);
-  return subdomain(key.substr(0, slash)) && qualified(key.substr(slash + 1), 1);
-}
-
-constexpr std::pair<std::string_view, std::int64_t> kUnits[] = {
-    {"Ti", 1LL << 40}, {"Gi", 1LL << 30}, {"Mi", 1LL << 20}, {"Ki", 1LL << 10}};
-
-}  // namespace
-
 bool is_dns_label(std::string_view name) {
   if (name.empty() || name.size() > kLabelLength || name.front() < 'a' || name.front() > 'z' || name.back() == '-')
     return false;
@@ -54,16 +54,20 @@ bool is_dns_label(std::string_view name) {
                      [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
 }
 
-std::string dns_label(std::string_view name) {
+std::string dns_label(std::string_view name, std::size_t most) {
   std::string label;
   for (const char c : to_lower(name)) label += alphanumeric(c) ? c : '-';
   while (label.ends_with('-')) label.pop_back();
   label.erase(0, std::min(label.find_first_not_of('-'), label.size()));
   if (label.empty() || label[0] < 'a') label.insert(0, label.empty() ? "x" : "x-");
-  if (label.size() <= kLabelLength) return label;
-  label.resize(kLabelLength - 9);
+  if (label.size() <= most) return label;
+  label.resize(most - 9);
   while (label.ends_with('-')) label.pop_back();
   return label + "-" + sha256_hex(name).substr(0, 8);
+}
+
+std::string wait_name(std::string_view what, std::string_view name) {
+  return dns_label(fmt::format("wait-{}-{}", what, name));
 }
 
 bool valid_label(std::string_view key, std::string_view value) { return valid_key(key) && qualified(value, 0); }
@@ -77,9 +81,24 @@ std::string bytes_quantity(std::int64_t bytes) {
 }
 
 std::string cpu_quantity(double cpus) {
-  const auto thousandths = static_cast<std::int64_t>(std::llround(cpus * 1000));
+  const auto thousandths = std::max<std::int64_t>(cpus > 0 ? 1 : 0, std::llround(cpus * 1000));
   if (thousandths % 1000 == 0) return std::to_string(thousandths / 1000);
   return fmt::format("{}m", thousandths);
+}
+
+bool is_quantity(std::string_view text) {
+  std::size_t at = 0;
+  std::size_t digits = 0;
+  for (bool dot = false; at < text.size(); ++at) {
+    if (text[at] == '.' && !dot)
+      dot = true;
+    else if (text[at] >= '0' && text[at] <= '9')
+      ++digits;
+    else
+      break;
+  }
+  constexpr std::string_view kSuffixes[] = {"", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"};
+  return digits > 0 && std::find(std::begin(kSuffixes), std::end(kSuffixes), text.substr(at)) != std::end(kSuffixes);
 }
 
 std::int64_t parse_bytes_quantity(std::string_view text) {

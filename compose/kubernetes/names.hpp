@@ -11,8 +11,13 @@ namespace compose::kubernetes {
 
 /// A DNS label that begins with a letter (RFC 1035, what a Service's name must be): small letters, digits and "-", at
 /// most 63. A name that had to be cut ends in a hash of the whole, so that two long names stay apart.
-std::string dns_label(std::string_view name);
+std::string dns_label(std::string_view name, std::size_t most = 63);
 bool is_dns_label(std::string_view name);
+/// The init container that waits: until the service `name` is "healthy", "completed" …
+std::string wait_name(std::string_view what, std::string_view name);
+
+/// Labels of small letters, digits and "-" with "." between them (RFC 1123): names of classes, Secrets and hosts.
+bool is_subdomain(std::string_view name);
 
 /// Whether a pair may be a label: key [prefix/]name, name and value at most 63 of [A-Za-z0-9._-] with letters or digits
 /// at their ends.
@@ -24,6 +29,8 @@ bool valid_annotation_key(std::string_view key);
 std::string bytes_quantity(std::int64_t bytes);
 /// "500m", "2": CPUs as a quantity, in thousandths at the finest.
 std::string cpu_quantity(double cpus);
+/// Whether an API server takes it for an amount: "20Gi", "1.5G", "500m".
+bool is_quantity(std::string_view text);
 /// The inverses; nothing understood is 0.
 std::int64_t parse_bytes_quantity(std::string_view text);
 double parse_cpu_quantity(std::string_view text);

@@ -94,7 +94,15 @@ void put_namespaces(Context& context, const Workload& workload, Value& pod) {
     for (const auto& [key, used] :
          {std::pair{"hostname", !one.hostname.empty()}, std::pair{"dns", !one.dns.empty()},
           std::pair{"dns_search", !one.dns_search.empty()}, std::pair{"dns_opt", !one.dns_opt.empty()},
-          std::pair{"sysctls", !one.sysctls.empty()}})
+          std::pair{"sysctls", !one.sysctls.empty()}, std::pair{"platform", !one.platform.empty()},
+          std::pair{"runtime", !one.runtime.empty()}, std::pair{"stop_grace_period", one.stop_grace_period.has_value()},
+          std::pair{"deploy.endpoint_mode", one.deploy && !one.deploy->endpoint_mode.empty()},
+          std::pair{"deploy.labels", one.deploy && !one.deploy->labels.empty()},
+          std::pair{"deploy.placement", one.deploy && one.deploy->placement},
+          std::pair{"deploy.restart_policy", one.deploy && one.deploy->restart_policy},
+          std::pair{"deploy.update_config", one.deploy && one.deploy->update_config},
+          std::pair{"pid", one.pid == "host"}, std::pair{"ipc", one.ipc == "host"},
+          std::pair{"network_mode", one.network_mode == "host" || one.network_mode == "none"}})
       if (used)
         context.report.dropped(fmt::format("services.{}.{}", member, key),
                                fmt::format("the pod is that of \"{}\": write it there", workload.leader));
@@ -130,15 +138,19 @@ std::string restart_policy(const Context& context, const Workload& workload) {
   return service.restart.empty() || service.restart == "no" ? "Never" : "OnFailure";
 }
 
-void merge(Value& into, const Value& items, std::string_view key) {
+}  // namespace
+
+void add_volumes(Context& context, const std::string& path, const Value& items, Value& volumes) {
   for (const Value& item : items.items()) {
-    const bool known = std::any_of(into.items().begin(), into.items().end(),
-                                   [&](const Value& one) { return text_at(one, {key}) == text_at(item, {key}); });
-    if (!known) append(into, item);
+    const std::string name = text_at(item, {"name"});
+    const auto known = std::find_if(volumes.items().begin(), volumes.items().end(),
+                                    [&](const Value& one) { return text_at(one, {"name"}) == name; });
+    if (known == volumes.items().end())
+      append(volumes, item);
+    else if (!known->same_as(item))
+      context.problem(path, fmt::format("two volumes of the pod would be called \"{}\": rename one", name));
   }
 }
-
-}  // namespace
 
 Value pod_template(Context& context, const Workload& workload) {
   const std::string path = "services." + workload.leader;
@@ -150,7 +162,7 @@ Value pod_template(Context& context, const Workload& workload) {
   Value volumes = Value::sequence();
   for (const std::string& member : workload.members) {
     Mounts mounts = mounts_of(context, workload, member);
-    merge(volumes, mounts.volumes, "name");
+    add_volumes(context, "services." + member, mounts.volumes, volumes);
     Value container = container_of(context, workload, member);
     put(container, "volumeMounts", std::move(mounts.mounts));
     append(containers, std::move(container));

@@ -56,7 +56,7 @@ void export_networks(Context& context) {
   for (const auto& [name, unused] : context.leader_of)
     for (const auto& [network, place] : context.service(name).networks) used.insert(network);
   for (const auto& [name, network] : context.project.networks) {
-    context.note_name("networks", name, network.name);
+    context.note_name("networks", name, network.name, false);
     if (used.contains(name)) export_network(context, name, network);
   }
 }

@@ -22,10 +22,15 @@ void note_rounded(Context& context, const std::string& path, const std::optional
   if (duration && !whole_seconds(*duration)) context.report.approximated(path, "whole seconds, rounded up");
 }
 
-// Swarm replaces a task that is unhealthy; plain containers stay as they are.
-bool restarts_unhealthy(const model::Service& service) {
+// Swarm replaces a task that is unhealthy; plain containers stay as they are unless they are to be restarted.
+bool swarm_restarts(const model::Service& service) {
   if (!service.deploy || !service.deploy->restart_policy) return false;
   return service.deploy->restart_policy->condition != "none";
+}
+
+void note_restart_on_unhealthy(Context& context, const std::string& name, const char* why) {
+  if (context.service(name).restart_on_unhealthy)
+    context.report.dropped("services." + name + ".x-restart-on-unhealthy", why);
 }
 
 }  // namespace
@@ -37,6 +42,7 @@ void put_probes(Context& context, const Workload& workload, const std::string& n
                           ? service.healthcheck
                           : context.image(name).healthcheck;
   if (!check || check->disable || check->test.empty() || check->test[0] == "NONE") {
+    note_restart_on_unhealthy(context, name, "without a health check it means nothing");
     if (service.healthcheck && !service.healthcheck->disable && service.healthcheck->test.empty())
       context.report.dropped(path,
                              "the image's check is not known here: have the image on this host, or write the test out");
@@ -45,6 +51,7 @@ void put_probes(Context& context, const Workload& workload, const std::string& n
     return;
   }
   if (workload.kind == Kind::job || workload.kind == Kind::cron_job) {
+    note_restart_on_unhealthy(context, name, "a Job is not ready, it completes");
     context.report.dropped(path, "a Job is not ready, it completes");
     return;
   }
@@ -77,7 +84,10 @@ void put_probes(Context& context, const Workload& workload, const std::string& n
   } else if (own.start_interval) {
     context.report.dropped(path + ".start_interval", "without start_period it means nothing");
   }
-  if (restarts_unhealthy(service))
+  if (service.restart_on_unhealthy && swarm_restarts(service))
+    context.report.approximated("services." + name + ".x-restart-on-unhealthy",
+                                "deploy.restart_policy does so already");
+  if (service.restart_on_unhealthy || swarm_restarts(service))
     put(container, "livenessProbe", probe(interval, std::max<std::int64_t>(1, retries), ".interval"));
   note_rounded(context, path + ".interval", own.interval);
   note_rounded(context, path + ".timeout", own.timeout);

@@ -20,6 +20,7 @@ class Accounting {
       std::string_view pattern = row.pattern;
       for (std::size_t end = pattern.size(); end != std::string_view::npos;) {
         known_.insert(std::string{pattern.substr(0, end)});
+        if (end < row.pattern.size() && row.pattern[end] == '.') sections_.emplace(pattern.substr(0, end));
         end = end == 0 ? std::string_view::npos : pattern.find_last_of(".[", end - 1);
       }
     }
@@ -27,6 +28,7 @@ class Accounting {
 
   std::vector<Finding> run() {
     walk(model::tree_of(project_), "", "");
+    add_extensions();
     return std::move(findings_);
   }
 
@@ -39,7 +41,12 @@ class Accounting {
         const std::string prefix = pattern.empty() ? "" : pattern + ".";
         std::string next = prefix + entry.key;
         if (!known_.contains(next) || takes_names(pattern)) next = prefix + "<name>";
-        if (!known_.contains(next)) continue;
+        if (!known_.contains(next)) {
+          // What a variable holds is put into `content` when the project is loaded: nobody wrote it.
+          if (sections_.contains(pattern) && !(pattern == "secrets.<name>" && entry.key == "content"))
+            walk(entry.value, path + "." + entry.key, prefix + entry.key);
+          continue;
+        }
         walk(entry.value, path.empty() ? entry.key : path + "." + entry.key, next);
         any = true;
       }
@@ -58,7 +65,7 @@ class Accounting {
   void walk(const Value& value, const std::string& path, const std::string& pattern) {
     const auto note = report_.notes_.find(path);
     if (note != report_.notes_.end()) {
-      add(path, note->second.fate, note->second.how);
+      add(path, pattern, note->second.fate, note->second.how);
       if (note->second.fate != Fate::exact || value.is_scalar()) return;
     }
     if (descend(value, path, pattern) || note != report_.notes_.end()) return;
@@ -67,19 +74,36 @@ class Accounting {
         (pattern.ends_with(".<name>") || pattern.ends_with("[]")))  // an empty entry: its section's row
       row = find_attribute(pattern.substr(0, pattern.find_last_of(".[")));
     if (row == nullptr) {
-      add(path, Fate::dropped, "this version of compose does not know what becomes of it");
+      add(path, pattern, Fate::dropped, "this version of compose does not know what becomes of it");
     } else {
-      add(path, row->fate, std::string{row->how});
+      add(path, std::string{row->pattern}, row->fate, std::string{row->how});
     }
   }
 
-  void add(const std::string& path, Fate fate, std::string how) {
-    findings_.push_back({path, project_.where(path), fate, std::move(how)});
+  // "x-…" of the file and of its services, networks …: the model has only those that mean something to us.
+  void add_extensions() {
+    const Attribute* row = find_attribute("x-*");
+    for (const auto& [path, pos] : project_.positions.all()) {
+      const std::size_t section = path.find('.');
+      const std::size_t last = path.rfind('.');
+      const bool of_file = section == std::string::npos;
+      const bool of_part = !of_file && last != section && path.find('.', section + 1) == last;
+      if (!of_file && !of_part) continue;
+      const std::string key = path.substr(of_file ? 0 : last + 1);
+      const std::string above = of_file ? "" : path.substr(0, section) + ".<name>.";
+      if (key.starts_with("x-") && key.find('[') == std::string::npos && !known_.contains(above + key))
+        add(path, std::string{row->pattern}, row->fate, std::string{row->how});
+    }
+  }
+
+  void add(const std::string& path, const std::string& attribute, Fate fate, std::string how) {
+    findings_.push_back({path, attribute, project_.where(path), fate, std::move(how)});
   }
 
   const Report& report_;
   const model::Project& project_;
   std::unordered_set<std::string> known_;
+  std::unordered_set<std::string> sections_;  ///< patterns whose parts have rows of their own
   std::vector<Finding> findings_;
 };
 

@@ -29,7 +29,8 @@ std::span<const Attribute> attributes();
 const Attribute* find_attribute(std::string_view pattern);
 
 struct Finding {
-  std::string path;  ///< "services.web.ports[0].host_ip"
+  std::string path;       ///< "services.web.ports[0].host_ip"
+  std::string attribute;  ///< of the table: "services.<name>.ports[].host_ip"
   model::SourcePos pos;
   Fate fate = Fate::exact;
   std::string how;

@@ -27,9 +27,6 @@ Amounts limits_of(const model::Service& service) {
     if (!out.cpus && service.cpu_quota && *service.cpu_quota > 0) {
       out.cpus_at = ".cpu_quota";
       out.cpus = static_cast<double>(*service.cpu_quota) / static_cast<double>(service.cpu_period.value_or(100'000));
-    } else if (!out.cpus && service.cpu_count) {
-      out.cpus_at = ".cpu_count";
-      out.cpus = static_cast<double>(*service.cpu_count);
     }
   }
   if (!out.memory) {
@@ -67,13 +64,31 @@ Value amounts(Context& context, const std::string& path, const Amounts& wanted) 
   return out;
 }
 
-void put_gpus(Context& context, const std::string& path, const std::vector<model::DeviceRequest>& requests,
+// The older ways to say how many CPUs: only one of them counts.
+void note_cpus(Context& context, const std::string& path, const model::Service& service, const Amounts& limits,
+               const Amounts& requests) {
+  const char* nothing = "without cpu_quota above 0 it means nothing";
+  const bool quota = limits.cpus_at == ".cpu_quota";
+  const std::string other = limits.cpus_at.substr(1);
+  if (service.cpu_quota && !quota)
+    context.report.dropped(path + ".cpu_quota", limits.cpus ? other + " counts" : "0 and less mean no limit");
+  if (service.cpu_period && !quota)
+    context.report.dropped(path + ".cpu_period", limits.cpus ? other + " counts" : nothing);
+  if (!service.cpu_shares) return;
+  if (*service.cpu_shares <= 0)
+    context.report.dropped(path + ".cpu_shares", "0 and less mean the default");
+  else if (requests.cpus_at != ".cpu_shares")
+    context.report.dropped(path + ".cpu_shares", requests.cpus_at.substr(1) + " counts");
+}
+
+// `gpus` means GPUs whatever it says of them; other requests must say so.
+void put_gpus(Context& context, const std::string& path, const std::vector<model::DeviceRequest>& requests, bool gpus,
               Value& limits) {
   for (std::size_t i = 0; i < requests.size(); ++i) {
     const model::DeviceRequest& request = requests[i];
     const std::string at = fmt::format("{}[{}]", path, i);
-    const bool gpu =
-        std::find(request.capabilities.begin(), request.capabilities.end(), "gpu") != request.capabilities.end();
+    const bool gpu = gpus || std::find(request.capabilities.begin(), request.capabilities.end(), "gpu") !=
+                                 request.capabilities.end();
     if (!gpu && request.driver != "nvidia" && request.driver != "amd") {
       context.report.dropped(at, "needs a device plugin of the cluster: add its resource to the container's limits");
       continue;
@@ -94,11 +109,15 @@ void put_gpus(Context& context, const std::string& path, const std::vector<model
 Value resources_of(Context& context, const std::string& name) {
   const model::Service& service = context.service(name);
   const std::string path = "services." + name;
-  Value limits = amounts(context, path, limits_of(service));
-  Value requests = amounts(context, path, requests_of(service));
-  put_gpus(context, path + ".gpus", service.gpus, limits);
+  const Amounts most = limits_of(service);
+  const Amounts least = requests_of(service);
+  Value limits = amounts(context, path, most);
+  Value requests = amounts(context, path, least);
+  note_cpus(context, path, service, most, least);
+  put_gpus(context, path + ".gpus", service.gpus, true, limits);
   if (service.deploy && service.deploy->reservations)
-    put_gpus(context, path + ".deploy.resources.reservations.devices", service.deploy->reservations->devices, limits);
+    put_gpus(context, path + ".deploy.resources.reservations.devices", service.deploy->reservations->devices, false,
+             limits);
   if (const auto size = service.storage_opt.find("size"); size != service.storage_opt.end()) {
     if (const auto bytes = parse_bytes(size->second); bytes.ok() && *bytes > 0) {
       put(limits, "ephemeral-storage", text(bytes_quantity(*bytes), context.at(path + ".storage_opt.size")));

@@ -12,12 +12,16 @@ struct Ids {
   std::optional<std::int64_t> gid;
 };
 
+// What the API server takes for an id.
+constexpr std::int64_t kMostId = 0x7fffffff;
+
 Ids parse_user(std::string_view user) {
   const std::size_t colon = user.find(':');
   Ids ids;
   ids.uid = parse_signed(user.substr(0, colon));
   if (colon != std::string_view::npos) ids.gid = parse_signed(user.substr(colon + 1));
-  if (ids.uid && *ids.uid < 0) ids.uid.reset();
+  for (auto* id : {&ids.uid, &ids.gid})
+    if (*id && (**id < 0 || **id > kMostId)) id->reset();
   return ids;
 }
 
@@ -46,7 +50,9 @@ Ids ids_of(Context& context, const std::string& name) {
   else
     context.report.dropped(
         path,
-        fmt::format("\"{}\" is a name, and the image is not on this host to look it up: write UID:GID", service.user));
+        fmt::format("\"{}\" is no number below 2147483648, and the image is not on this host to look a name up: write "
+                    "UID:GID",
+                    service.user));
   return ids;
 }
 

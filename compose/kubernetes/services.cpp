@@ -24,6 +24,14 @@ bool port_name(const std::string& name) {
          std::any_of(name.begin(), name.end(), [](char c) { return c >= 'a' && c <= 'z'; });
 }
 
+// Ports without a name are called "tcp-80", so nobody else may be.
+bool usable_name(const std::string& name) {
+  if (!port_name(name)) return false;
+  for (const std::string_view protocol : {"tcp-", "udp-", "sctp-"})
+    if (name.starts_with(protocol) && parse_unsigned(name.substr(protocol.size()))) return false;
+  return true;
+}
+
 std::string standard_name(const PodPort& port) { return fmt::format("{}-{}", to_lower(port.protocol), port.number); }
 
 void add_port(Workload& workload, PodPort port) {
@@ -39,7 +47,7 @@ void add_port(Workload& workload, PodPort port) {
 }
 
 // "80", "80/udp", "8000-8010/tcp"
-void add_range(Workload& workload, const std::string& line, const std::string& path) {
+void add_range(Context& context, Workload& workload, const std::string& line, const std::string& path) {
   const std::size_t slash = line.find('/');
   const std::string protocol = slash == std::string::npos ? "tcp" : line.substr(slash + 1);
   const std::string numbers = line.substr(0, slash);
@@ -47,6 +55,10 @@ void add_range(Workload& workload, const std::string& line, const std::string& p
   const auto first = parse_unsigned(numbers.substr(0, dash));
   const auto last = dash == std::string::npos ? first : parse_unsigned(numbers.substr(dash + 1));
   if (!first || !last || *last > 65535) return;
+  if (*last >= *first + kMostOfRange)
+    context.report.approximated(path, fmt::format("the first {} ports of {}; a headless Service (deploy.endpoint_mode: "
+                                                  "dnsrr) leads to all",
+                                                  kMostOfRange, numbers));
   for (std::uint64_t port = *first; port <= *last && port < *first + kMostOfRange; ++port)
     add_port(workload, {static_cast<std::uint16_t>(port), protocol, "", "", path});
 }
@@ -84,21 +96,22 @@ void collect_ports(Context& context, Workload& workload, const std::string& name
     const model::Port& port = service.ports[i];
     const std::string at = fmt::format("{}.ports[{}]", path, i);
     std::string called = port.name;
-    if (!called.empty() && !port_name(called)) {
-      context.report.dropped(at + ".name", "not a port's name there: at most 15 of a-z, 0-9 and \"-\"");
+    if (!called.empty() && !usable_name(called)) {
+      context.report.dropped(
+          at + ".name", "not a port's name there: at most 15 of a-z, 0-9 and \"-\", and not \"tcp-80\" or the like");
       called.clear();
     }
     add_port(workload, {port.target, port.protocol, called, port.app_protocol, at});
   }
-  for (const std::string& line : service.expose) add_range(workload, line, path + ".expose");
-  for (const std::string& line : context.image(name).exposed_ports) add_range(workload, line, path + ".image");
+  for (const std::string& line : service.expose) add_range(context, workload, line, path + ".expose");
+  for (const std::string& line : context.image(name).exposed_ports) add_range(context, workload, line, path + ".image");
 }
 
 Value service_ports(Context& context, const std::vector<PodPort>& ports) {
   Value out = Value::sequence();
   std::set<std::string> names;
   for (const PodPort& port : ports) {
-    std::string name = port.name.empty() || !names.insert(port.name).second ? standard_name(port) : port.name;
+    const std::string name = port.name.empty() || !names.insert(port.name).second ? standard_name(port) : port.name;
     Value item = object({{"name", text(name)},
                          {"port", number(port.number, context.at(port.path))},
                          {"targetPort", number(port.number)},
@@ -170,7 +183,7 @@ void publish(Context& context, const Workload& workload,
       context.report.dropped(path, fmt::format("port {} is published already", outside));
       continue;
     }
-    std::string called = port_name(port->name) ? port->name : fmt::format("{}-{}", to_lower(protocol), outside);
+    std::string called = usable_name(port->name) ? port->name : fmt::format("{}-{}", to_lower(protocol), outside);
     if (!names.insert(called).second) called = fmt::format("{}-{}", to_lower(protocol), outside);
     Value item = object({{"name", text(called)},
                          {"port", number(outside, context.at(path))},
@@ -202,6 +215,19 @@ void export_published(Context& context, const Workload& workload) {
   publish(context, workload, published.outside, dns_label(workload.name + "-published"), type);
 }
 
+void check_ingress(Context& context, const std::string& path, const std::string& host, const std::string& below,
+                   const model::StringMap& labels) {
+  const auto refuse = [&](const std::string& key, const std::string& value, const char* wanted) {
+    context.problem(path, fmt::format("label kubernetes.{}: \"{}\" is not a {}", key, value, wanted));
+  };
+  constexpr const char* kName = "name of small letters, digits, \"-\" and \".\"";
+  if (!is_subdomain(host.starts_with("*.") ? host.substr(2) : host)) refuse("ingress.host", host, kName);
+  if (!below.starts_with('/')) refuse("ingress.path", below, "path that begins with \"/\"");
+  for (const char* key : {"ingress.class", "ingress.tls"})
+    if (const std::string value = instruction(labels, key); !value.empty() && !is_subdomain(value))
+      refuse(key, value, kName);
+}
+
 void export_ingress(Context& context, const Workload& workload) {
   const model::StringMap& labels = context.service(workload.leader).labels;
   const std::string host = instruction(labels, "ingress.host");
@@ -219,6 +245,7 @@ void export_ingress(Context& context, const Workload& workload) {
   }
   std::string below = instruction(labels, "ingress.path");
   if (below.empty()) below = "/";
+  check_ingress(context, path, host, below, labels);
   const Place place = context.at(path + ".kubernetes.ingress.host");
   Value backend = object(
       {{"service", object({{"name", text(workload.name)}, {"port", object({{"number", number(tcp->number)}})}})}});
@@ -287,6 +314,18 @@ std::map<std::string, Alias> aliases_of(Context& context) {
   return aliases;
 }
 
+void note_endpoint_mode(Context& context, const Workload& workload) {
+  const model::Service& service = context.service(workload.leader);
+  if (!service.deploy || service.deploy->endpoint_mode.empty()) return;
+  const std::string path = "services." + workload.leader + ".deploy.endpoint_mode";
+  if (!workload.has_service)
+    context.report.dropped(path, fmt::format("a {} without ports has no Service", kind_name(workload.kind)));
+  else if (workload.headless && service.deploy->endpoint_mode != "dnsrr")
+    context.report.approximated(path, workload.ports.empty()
+                                          ? "a headless Service, as no port is known: add expose for an address"
+                                          : "the Service of a StatefulSet is headless");
+}
+
 }  // namespace
 
 void plan_services(Context& context) {
@@ -302,6 +341,10 @@ void plan_services(Context& context) {
     workload.has_service = !ends || !workload.ports.empty();
     workload.headless = workload.ports.empty() || workload.kind == Kind::stateful_set ||
                         (service.deploy && service.deploy->endpoint_mode == "dnsrr");
+    note_endpoint_mode(context, workload);
+    if (workload.has_service && workload.name != leader)
+      context.warn(fmt::format("service \"{}\" is called \"{}\" there: whoever speaks to it must say so", leader,
+                               workload.name));
     if (workload.has_service) context.taken[workload.name] = leader;
   }
 }

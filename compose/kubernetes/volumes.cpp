@@ -25,7 +25,7 @@ std::vector<Source> all_mounts(Context& context, const std::string& name, int de
   for (const std::string& line : service.volumes_from) {
     const std::size_t colon = line.starts_with("container:") ? std::string::npos : line.find(':');
     const std::string other = line.substr(0, colon);
-    if (!context.project.services.contains(other) || depth > 16) {
+    if (!context.leader_of.contains(other) || depth > 16) {
       context.report.dropped("services." + name + ".volumes_from",
                              fmt::format("\"{}\" is not a service of the project", other));
       continue;
@@ -69,6 +69,9 @@ class MountWriter {
 
   // The later mount at a path counts, as in Compose.
   Value& at_target(const std::string& name, const std::string& target, bool read_only, Place place) {
+    if (target.find(':') != std::string::npos)
+      context_.problem(path_, fmt::format("service \"{}\" mounts at \"{}\": Kubernetes knows no path with \":\"",
+                                          service_.name, target));
     auto& items = out_.mounts.items();
     items.erase(std::remove_if(items.begin(), items.end(),
                                [&](const Value& one) { return text_at(one, {"mountPath"}) == target; }),
@@ -81,7 +84,7 @@ class MountWriter {
 
   void memory(const std::string& kind, const std::string& target, std::int64_t size, const std::string& at,
               bool read_only = false) {
-    const std::string name = dns_label(name_ + "-" + kind);
+    const std::string name = dns_label(kind + "-" + name_);
     Value source = object({{"medium", text("Memory")}});
     if (size > 0) put(source, "sizeLimit", text(bytes_quantity(size), context_.at(at)));
     volume(name, "emptyDir", std::move(source), context_.at(at));
@@ -95,19 +98,24 @@ class MountWriter {
     if (mount.type == "volume" && !mount.source.empty()) {
       claim(mount, at, source.read_only);
     } else if (mount.type == "volume") {
-      const std::string name = dns_label(fmt::format("{}-anonymous-{}", label, source.index));
+      const std::string name = dns_label(fmt::format("anonymous-{}-{}", source.index, label));
       volume(name, "emptyDir", empty_mapping(), context_.at(at));
       at_target(name, mount.target, source.read_only, context_.at(at));
       context_.report.approximated(at + ".type", "emptyDir: an anonymous volume lives as long as its pod");
+      if (source.service != service_.name &&
+          context_.leader_of.at(source.service) != context_.leader_of.at(service_.name))
+        context_.report.dropped(path_ + ".volumes_from",
+                                fmt::format("the anonymous volume at {} of \"{}\" is not shared: give it a name",
+                                            mount.target, source.service));
     } else if (mount.type == "bind") {
       bind(mount, at, label, source);
     } else if (mount.type == "tmpfs") {
       memory(fmt::format("memory-{}", source.index), mount.target, mount.tmpfs.size.value_or(0), at, source.read_only);
     } else if (mount.type == "image") {
-      const std::string name = dns_label(fmt::format("{}-image-{}", label, source.index));
+      const std::string name = dns_label(fmt::format("image-{}-{}", source.index, label));
       volume(name, "image", object({{"reference", text(mount.source, context_.at(at))}}), context_.at(at));
       Value& item = at_target(name, mount.target, true, context_.at(at));
-      if (!mount.image.subpath.empty()) put(item, "subPath", text(mount.image.subpath));
+      if (!mount.image.subpath.empty()) put(item, "subPath", text(sub_path(mount.image.subpath, at)));
     } else {
       context_.report.dropped(at, fmt::format("volumes of type \"{}\" have no counterpart", mount.type));
     }
@@ -119,7 +127,7 @@ class MountWriter {
     const std::string name = dns_label(mount.source);
     volume(name, "persistentVolumeClaim", object({{"claimName", text(claim_name, context_.at(at))}}), context_.at(at));
     Value& item = at_target(name, mount.target, read_only, context_.at(at + ".target"));
-    if (!mount.volume.subpath.empty()) put(item, "subPath", text(mount.volume.subpath, context_.at(at)));
+    if (!mount.volume.subpath.empty()) put(item, "subPath", text(sub_path(mount.volume.subpath, at), context_.at(at)));
     const ImageFacts& image = context_.image(service_.name);
     const bool filled = !mount.volume.nocopy && !read_only &&
                         std::find(image.volumes.begin(), image.volumes.end(), mount.target) != image.volumes.end();
@@ -127,6 +135,13 @@ class MountWriter {
       context_.report.approximated(
           at + ".source",
           fmt::format("the claim begins empty: what the image has at {} is not copied into it", mount.target));
+  }
+
+  const std::string& sub_path(const std::string& path, const std::string& at) {
+    const Strings parts = split(path, '/');
+    if (path.starts_with('/') || std::find(parts.begin(), parts.end(), "..") != parts.end())
+      context_.problem(at, fmt::format("subpath \"{}\" leaves the volume: name a folder in it", path));
+    return path;
   }
 
   void host_path(const Mount& mount, const std::string& at, const std::string& name, std::string_view type,
@@ -163,7 +178,7 @@ class MountWriter {
   }
 
   void bind(const Mount& mount, const std::string& at, const std::string& label, const Source& source) {
-    const std::string name = dns_label(fmt::format("{}-bind-{}", label, source.index));
+    const std::string name = dns_label(fmt::format("bind-{}-{}", source.index, label));
     const auto found = context_.options.paths.find(mount.source);
     const HostPath nothing;
     const HostPath& known = found == context_.options.paths.end() ? nothing : found->second;
@@ -296,6 +311,21 @@ std::string claim_access(const Context& context, const std::string& name, const 
                                                                                                       : "ReadWriteOnce";
 }
 
+void check_labels(Context& context, const std::string& path, const model::Volume& volume) {
+  constexpr std::string_view kModes[] = {"", "ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod"};
+  const std::string size = instruction(volume.labels, "size");
+  const std::string storage = instruction(volume.labels, "class");
+  if (!size.empty() && !is_quantity(size))
+    context.problem(path, fmt::format("label kubernetes.size: \"{}\" is not an amount, such as 20Gi", size));
+  if (!storage.empty() && !is_subdomain(storage))
+    context.problem(path, fmt::format("label kubernetes.class: \"{}\" is not a storage class's name", storage));
+  if (const std::string access = access_of(volume);
+      std::find(std::begin(kModes), std::end(kModes), access) == std::end(kModes))
+    context.problem(path, fmt::format("label kubernetes.access: \"{}\": choose ReadWriteOnce (rwo), ReadWriteMany "
+                                      "(rwx), ReadOnlyMany or ReadWriteOncePod",
+                                      access));
+}
+
 }  // namespace
 
 std::string file_key(const Context& context, const std::string& path) {
@@ -337,10 +367,11 @@ bool keeps_one_pod(const Context& context, const Workload& workload, std::string
 void export_claims(Context& context) {
   for (const auto& [name, volume] : context.project.volumes) {
     const std::string path = "volumes." + name;
-    context.note_name("volumes", name, volume.name);
+    context.note_name("volumes", name, volume.name, volume.external);
     if (volume.external || !context.users.contains(name)) continue;
     Value metadata = context.metadata(context.name_of("volumes", name), "", context.at(path));
     put_labels(metadata, volume.labels, context, path + ".labels");
+    check_labels(context, path + ".labels", volume);
     std::string size = instruction(volume.labels, "size");
     if (size.empty()) {
       size = "1Gi";

@@ -57,7 +57,7 @@ std::string condition_word(const model::Dependency& dependency) {
 
 // Adds the container that waits for one dependency, unless there is nothing to wait for; then the report says so.
 void wait_for(Context& context, const Workload& workload, const std::string& member, const std::string& name,
-              const model::Dependency& dependency, Value& containers) {
+              const model::Dependency& dependency, std::set<std::string>& waited, Value& containers) {
   const std::string path = fmt::format("services.{}.depends_on.{}", member, name);
   const std::string at = path + ".condition";
   if (dependency.required) context.report.exact(path + ".required", "it is waited for");
@@ -71,7 +71,10 @@ void wait_for(Context& context, const Workload& workload, const std::string& mem
     return;
   }
   const bool other_ends = other.kind == Kind::job || other.kind == Kind::cron_job;
-  const std::string container = dns_label(fmt::format("wait-{}-{}", condition_word(dependency), other.name));
+  const std::string container = wait_name(condition_word(dependency), other.name);
+  if (name != other.leader)
+    context.report.approximated(path, fmt::format("waits for the pod, which is that of \"{}\"", other.leader));
+  if (!waited.insert(container).second) return;
   if (dependency.condition == model::Condition::completed_successfully) {
     if (other.kind != Kind::job) {
       context.report.dropped(path, fmt::format("\"{}\" is a {}, which never completes", name, kind_name(other.kind)));
@@ -172,10 +175,8 @@ void put_init_containers(Context& context, const Workload& workload, Value& pod)
   Value containers = Value::sequence();
   std::set<std::string> waited;
   for (const std::string& member : workload.members)
-    for (const auto& [name, dependency] : context.service(member).depends_on) {
-      const std::string key = name + condition_word(dependency);
-      if (waited.insert(key).second) wait_for(context, workload, member, name, dependency, containers);
-    }
+    for (const auto& [name, dependency] : context.service(member).depends_on)
+      wait_for(context, workload, member, name, dependency, waited, containers);
   const auto& hooks = context.service(workload.leader).pre_start;
   for (std::size_t i = 0; i < hooks.size(); ++i) {
     const std::string path = fmt::format("services.{}.pre_start[{}]", workload.leader, i);
@@ -208,12 +209,14 @@ void export_hooks(Context& context, const Workload& workload) {
                            {kPartOfLabel, text(dns_label(context.project.name))}});
     for (const auto& [network, unused] : context.service(workload.leader).networks)
       put(labels, network_label(network), text("true"));
+    Value volumes = Value::sequence();
+    add_volumes(context, path, mounts_of(context, workload, workload.leader).volumes, volumes);
     Value pod = object({{"containers", list({std::move(container)})},
                         {"restartPolicy", text("Never")},
                         {"automountServiceAccountToken", flag(false)},
                         {"enableServiceLinks", flag(false)},
                         {"securityContext", pod_security(context, workload)},
-                        {"volumes", std::move(mounts_of(context, workload, workload.leader).volumes)}});
+                        {"volumes", std::move(volumes)}});
     Value spec = object(
         {{"backoffLimit", number(0)},
          {"template", object({{"metadata", object({{"labels", std::move(labels)}})}, {"spec", std::move(pod)}})}});

@@ -91,14 +91,14 @@ std::optional<Kind> asked_kind(Context& context, const std::string& name) {
                                 "cronjob",
                                 asked));
   }
-  if (!instruction(service.labels, "schedule").empty()) return Kind::cron_job;
+  if (is_scheduled(service)) return Kind::cron_job;
   return std::nullopt;
 }
 
 Kind kind_of(Context& context, const std::string& name) {
   const model::Service& service = context.service(name);
   const auto asked = asked_kind(context, name);
-  if (asked == Kind::cron_job && instruction(service.labels, "schedule").empty())
+  if (asked == Kind::cron_job && !is_scheduled(service))
     context.problem("services." + name + ".labels",
                     "a cronjob needs the label kubernetes.schedule, such as \"*/5 * * * *\"");
   if (asked) return *asked;
@@ -130,6 +130,9 @@ void note_restart(Context& context, const Workload& workload, const std::string&
       context.report.approximated(
           condition, runs_once ? "a Job is started again only when it fails"
                                : fmt::format("a {} always starts its containers again", kind_name(workload.kind)));
+    if (!runs_once && service.deploy->restart_policy->max_attempts)
+      context.report.dropped("services." + name + ".deploy.restart_policy.max_attempts",
+                             fmt::format("a {} never gives up", kind_name(workload.kind)));
     if (!restart.empty()) context.report.approximated(path, "deploy.restart_policy counts");
     return;
   }
@@ -159,6 +162,14 @@ std::int64_t backoff(const model::Service& service) {
   return service.restart.empty() || service.restart == "no" ? 0 : kUnlimited;
 }
 
+// What a controller appends to the names of these (a time, a revision) must fit into 63 characters.
+std::string workload_name(Context& context, const Workload& workload) {
+  constexpr std::size_t kMost = 52;
+  const std::string name = context.name_of("services", workload.leader);
+  if (name.size() <= kMost || (workload.kind != Kind::cron_job && workload.kind != Kind::stateful_set)) return name;
+  return context.out.names["services." + workload.leader] = dns_label(workload.leader, kMost);
+}
+
 void annotate(Value& metadata, std::string_view key, const std::string& value) {
   if (value.empty()) return;
   if (metadata.get("annotations") == nullptr) metadata.entries().set("annotations", Value::mapping());
@@ -173,6 +184,7 @@ void note_origins(Context& context, const Workload& workload, Value& metadata) {
   };
   std::string joins;
   std::string checked;
+  if (workload.name != workload.leader) names["services/" + workload.name] = workload.leader;
   for (const std::string& member : workload.members) {
     const model::Service& service = context.service(member);
     note("services", member);
@@ -190,7 +202,12 @@ void note_origins(Context& context, const Workload& workload, Value& metadata) {
       if (known != context.project.secrets.end() && known->second.external)
         names["secrets/" + dns_label(known->second.name)] = reference.source;
     }
-    for (const auto& [other, unused] : service.depends_on) note("services", other);
+    for (const auto& [other, unused] : service.depends_on) {
+      note("services", other);
+      if (!context.leader_of.contains(other)) continue;
+      const Workload& waited = context.workload_of(other);
+      if (waited.name != waited.leader) names["services/" + waited.name] = waited.leader;
+    }
     if (!service.healthcheck && context.image(member).healthcheck)
       checked += (checked.empty() ? "" : ",") + dns_label(member);
     if (member == workload.leader || service.network_mode.starts_with("service:")) continue;
@@ -203,6 +220,7 @@ void note_origins(Context& context, const Workload& workload, Value& metadata) {
   annotate(metadata, "health-of-image", checked);
   const model::Service& service = context.service(workload.leader);
   const bool ends = workload.kind == Kind::job || workload.kind == Kind::cron_job;
+  if (service.deploy && service.deploy->endpoint_mode == "dnsrr") annotate(metadata, "endpoint-mode", "dnsrr");
   if (service.deploy && service.deploy->mode != "global" && service.deploy->mode != "replicated")
     annotate(metadata, "mode", service.deploy->mode);
   if (service.deploy && service.deploy->restart_policy) {
@@ -231,13 +249,14 @@ void plan_workloads(Context& context) {
   }
   std::map<std::string, std::string> names;
   for (auto& [name, workload] : context.workloads) {
-    workload.name = context.name_of("services", name);
+    workload.kind = kind_of(context, name);
+    workload.name = workload_name(context, workload);
     const auto [other, fresh] = names.emplace(workload.name, name);
     if (!fresh)
       context.problem("services." + name,
                       fmt::format("services \"{}\" and \"{}\" would both be called \"{}\" in Kubernetes: rename one",
                                   other->second, name, workload.name));
-    workload.kind = kind_of(context, name);
+    note_schedule(context, workload);
     for (const std::string& member : workload.members) {
       note_restart(context, workload, member);
       if (member == name || context.service(member).replicas() == 1) continue;
@@ -284,10 +303,7 @@ void export_workload(Context& context, const Workload& workload) {
   if (workload.kind == Kind::job) {
     spec = job_spec(context, workload, std::move(pod));
   } else if (workload.kind == Kind::cron_job) {
-    spec = object(
-        {{"schedule", text(instruction(service.labels, "schedule"), context.at(path + ".labels.kubernetes.schedule"))},
-         {"concurrencyPolicy", text("Forbid")},
-         {"jobTemplate", object({{"spec", job_spec(context, workload, std::move(pod))}})}});
+    spec = cron_job_spec(context, workload, job_spec(context, workload, std::move(pod)));
   } else {
     spec = object({{"selector", object({{"matchLabels", selector(context, workload)}})}, {"template", std::move(pod)}});
     if (workload.kind != Kind::daemon_set) {

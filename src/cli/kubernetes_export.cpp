@@ -7,6 +7,7 @@
 #include "cli/project_loading.hpp"
 #include "compose/kubernetes/disk_paths.hpp"
 #include "image/merged_view.hpp"
+#include "image/reference.hpp"
 #include "image/store.hpp"
 #include "runtime/security/user.hpp"
 
@@ -39,6 +40,17 @@ std::optional<model::Healthcheck> check_of(const image::ImageConfig& config) {
   return check;
 }
 
+/// The digest that a registry gave for the image under the name the service knows it by, not under another one.
+std::string pinned_name(const image::Image& image, const std::string& name) {
+  const auto wanted = image::parse_reference(name);
+  if (!wanted.ok()) return {};
+  for (const std::string& digest : image.repo_digests) {
+    const auto known = image::parse_reference(digest);
+    if (known.ok() && known->domain == wanted->domain && known->path == wanted->path) return digest;
+  }
+  return {};
+}
+
 /// What the images on this host say; a service whose image is not here is left out.
 Result<std::map<std::string, kubernetes::ImageFacts>> images_of(Context& context, const model::Project& project) {
   std::map<std::string, kubernetes::ImageFacts> all;
@@ -60,7 +72,7 @@ Result<std::map<std::string, kubernetes::ImageFacts>> images_of(Context& context
     facts.healthcheck = check_of(image->config);
     const std::string& user = service.user.empty() ? image->config.user : service.user;
     if (!user.empty()) facts.user = numbers_of(*image, user);
-    if (!image->repo_digests.empty()) facts.pinned = image->repo_digests.front();
+    facts.pinned = pinned_name(*image, image_name(context, project, service));
   }
   return all;
 }

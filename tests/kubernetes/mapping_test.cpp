@@ -3,86 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/strings.hpp"
-#include "compose/kubernetes/export.hpp"
-#include "compose/kubernetes/tree.hpp"
-#include "compose/load/fake_files.hpp"
-#include "compose/load/load.hpp"
-#include "schema_check.hpp"
-#include "yaml/write.hpp"
+#include "mapped.hpp"
 
 namespace compose::kubernetes::test {
 namespace {
 
 using testing::HasSubstr;
 using testing::Not;
-
-/// The services of a project as YAML, each line of `services` indented by two, exported.
-class Mapped {
- public:
-  explicit Mapped(const std::string& text, Options options = {}) {
-    load::FakeFiles files{{"/p/compose.yaml", "name: p\n" + text}};
-    load::Options wanted;
-    wanted.working_dir = "/p";
-    wanted.files = {"/p/compose.yaml"};
-    const load::LoadResult loaded = load::load(wanted, files);
-    EXPECT_TRUE(loaded.project) << loaded.report();
-    if (loaded.project) exported_ = export_project(*loaded.project, options);
-    for (const Manifest& manifest : exported_.manifests)
-      for (const std::string& problem : check_object(manifest.object)) ADD_FAILURE() << problem;
-  }
-
-  const Value* object(const std::string& kind, const std::string& name) const {
-    for (const Manifest& manifest : exported_.manifests)
-      if (text_at(manifest.object, {"kind"}) == kind && text_at(manifest.object, {"metadata", "name"}) == name)
-        return &manifest.object;
-    return nullptr;
-  }
-  bool has(const std::string& kind, const std::string& name) const { return object(kind, name) != nullptr; }
-
-  /// What stands at keys and indices separated by "|", as JSON in one line; "none" when nothing does.
-  std::string at(const std::string& kind, const std::string& name, const std::string& path) const {
-    const Value* value = object(kind, name);
-    for (const std::string& step : path.empty() ? Strings{} : split(path, '|')) {
-      if (value == nullptr) break;
-      if (value->is_sequence()) {
-        const auto index = parse_unsigned(step);
-        value = index && *index < value->items().size() ? &value->items()[*index] : nullptr;
-      } else {
-        value = value->get(step);
-      }
-    }
-    return value == nullptr ? "none" : yaml::to_json(*value, {true, false, false});
-  }
-  std::string pod(const std::string& name, const std::string& path, const std::string& kind = "Deployment") const {
-    return at(kind, name, "spec|template|spec|" + path);
-  }
-  std::string container(const std::string& name, const std::string& path,
-                        const std::string& kind = "Deployment") const {
-    return pod(name, "containers|0|" + path, kind);
-  }
-  std::string fate(const std::string& path) const {
-    for (const Finding& finding : exported_.findings)
-      if (finding.path == path) return fmt::format("{}: {}", fate_name(finding.fate), finding.how);
-    return "not reported";
-  }
-  std::string problems() const {
-    std::string all;
-    for (const Problem& problem : exported_.problems)
-      all += fmt::format("{}:{}: {}\n", problem.pos.file, problem.pos.line, problem.message);
-    return all;
-  }
-  const Export& all() const { return exported_; }
-
- private:
-  Export exported_;
-};
-
-Options choosing(void (*change)(Options&)) {
-  Options options;
-  change(options);
-  return options;
-}
 
 HostPath file_with(const std::string& content) {
   HostPath known;
@@ -96,10 +23,6 @@ HostPath folder_with(const std::map<std::string, std::string>& files) {
   known.kind = HostPath::Kind::directory;
   known.files = files;
   return known;
-}
-
-Mapped service(const std::string& lines, Options options = {}) {
-  return Mapped("services:\n  web:\n    image: web\n" + lines, std::move(options));
 }
 
 TEST(Mapping, GlobalServiceIsADaemonSetWithoutReplicasAndStrategy) {
@@ -306,6 +229,7 @@ TEST(Mapping, ResourcesOfBothDialects) {
   const Mapped swarm =
       service("    deploy: {resources: {limits: {cpus: '2', memory: 1g}, reservations: {cpus: '0.1'}}}\n");
   EXPECT_EQ(swarm.container("web", "resources"), R"({"limits":{"cpu":"2","memory":"1Gi"},"requests":{"cpu":"100m"}})");
+  EXPECT_EQ(service("    gpus: [{count: 1}]\n").container("web", "resources|limits"), R"({"nvidia.com/gpu":"1"})");
   const Mapped more = service("    storage_opt: {size: 1G}\n    gpus: [{driver: nvidia, count: 2}]\n");
   EXPECT_EQ(more.container("web", "resources|limits"), R"({"ephemeral-storage":"1Gi","nvidia.com/gpu":"2"})");
 }
@@ -345,7 +269,7 @@ TEST(Mapping, ABoundFileIsAConfigMapWithAChecksum) {
   const std::string lines = "    volumes: ['./f:/etc/f']\n";
   const Mapped made = service(lines, with_path("/p/f", file_with("one\n")));
   EXPECT_EQ(made.container("web", "volumeMounts|0"),
-            R"({"mountPath":"/etc/f","name":"web-bind-0","readOnly":true,"subPath":"content"})");
+            R"({"mountPath":"/etc/f","name":"bind-0-web","readOnly":true,"subPath":"content"})");
   const Mapped other = service(lines, with_path("/p/f", file_with("two\n")));
   const std::string sum = "spec|template|metadata|annotations|compose/checksum";
   EXPECT_NE(made.at("Deployment", "web", sum), "none");

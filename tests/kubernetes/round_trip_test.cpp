@@ -22,8 +22,12 @@ void settle(model::Service& service) {
   model::Deploy deploy = service.deploy.value_or(model::Deploy{});
   model::ResourceLimits limits = deploy.limits.value_or(model::ResourceLimits{});
   if (!limits.cpus && service.cpus) limits.cpus = service.cpus;
+  if (!limits.cpus && service.cpu_quota.value_or(0) > 0)
+    limits.cpus = static_cast<double>(*service.cpu_quota) / static_cast<double>(service.cpu_period.value_or(100'000));
   if (!limits.memory) limits.memory = service.mem_limit;
   model::ResourceReservations requests = deploy.reservations.value_or(model::ResourceReservations{});
+  if (!requests.cpus && service.cpu_shares.value_or(0) > 0)
+    requests.cpus = static_cast<double>(*service.cpu_shares) / 1024;
   if (!requests.memory) requests.memory = service.mem_reservation;
   deploy.limits.reset();
   deploy.reservations.reset();
@@ -85,6 +89,9 @@ void settle(model::Service& service) {
   for (model::Mount& mount : service.volumes) mount.volume.nocopy = false;  // a claim is never filled from the image
   for (auto& [name, network] : service.networks) std::sort(network.aliases.begin(), network.aliases.end());
   std::erase_if(service.environment, [](const auto& one) { return !one.second; });
+  if (service.schedule && service.schedule->timezone == "Etc/UTC") service.schedule->timezone.clear();
+  if (service.schedule && service.schedule->overlap == "skip") service.schedule->overlap.clear();
+  if (service.schedule && service.schedule->missed == "skip") service.schedule->missed.clear();
   service.profiles.clear();  // chosen when the files were loaded
 }
 
@@ -102,7 +109,8 @@ void compare(const Value* before, const Value* after, const std::string& path, s
       for (const yaml::Entry& entry : before->entries())
         compare(&entry.value, after->get(entry.key), path.empty() ? entry.key : path + "." + entry.key, differences);
       for (const yaml::Entry& entry : after->entries())
-        if (before->get(entry.key) == nullptr) differences.insert(path.empty() ? entry.key : path + "." + entry.key);
+        if (before->get(entry.key) == nullptr)
+          compare(nullptr, &entry.value, path.empty() ? entry.key : path + "." + entry.key, differences);
       return;
     }
     if (before->is_sequence() && after->is_sequence() && before->items().size() == after->items().size()) {
@@ -111,12 +119,18 @@ void compare(const Value* before, const Value* after, const std::string& path, s
       return;
     }
   }
-  if (before != nullptr && before->is_mapping() && !before->entries().empty()) {
-    for (const yaml::Entry& entry : before->entries())
-      compare(&entry.value, nullptr, path + "." + entry.key, differences);
+  for (const Value* one : {before, after}) {
+    const Value* other = one == before ? after : before;
+    if (one == nullptr || other != nullptr || !one->is_mapping() || one->entries().empty()) continue;
+    for (const yaml::Entry& entry : one->entries())
+      compare(one == before ? &entry.value : nullptr, one == after ? &entry.value : nullptr, path + "." + entry.key,
+              differences);
     return;
   }
-  if (before != nullptr && before->is_null() && after == nullptr) return;
+  const auto says_nothing = [](const Value* one) {
+    return one == nullptr || one->is_null() || (one->is_mapping() && one->entries().empty());
+  };
+  if (says_nothing(before) && says_nothing(after)) return;
   differences.insert(path);
 }
 
@@ -131,15 +145,19 @@ std::string without_indices(const std::string& path) {
   return out;
 }
 
-/// Whether the report says that something at, above or below this path is not the same.
+/// Whether the report says that what is at this path, above it or in its list is not the same.
 bool named(const std::vector<Finding>& findings, const std::string& path) {
   for (const Finding& finding : findings) {
     if (finding.fate == Fate::exact) continue;
     const std::string known = without_indices(finding.path);
     if (path == known || path.starts_with(known + ".") || path.starts_with(known + "[") ||
-        known.starts_with(path + ".") || known.starts_with(path + "["))
+        known.starts_with(path + "["))
       return true;
   }
+  // Volumes of others are written out.
+  if (const std::size_t at = path.rfind(".volumes"); at != std::string::npos && at + 8 == path.size())
+    for (const Finding& finding : findings)
+      if (finding.fate != Fate::exact && finding.path == path + "_from") return true;
   // A secret or config whose source is not in the cluster is there all the same: it is external.
   for (const char* section : {"secrets.", "configs."}) {
     if (!path.starts_with(section) ||

@@ -132,6 +132,24 @@ void check_pod(const Value& pod, const std::string& kind, std::vector<std::strin
   }
 }
 
+// A controller appends a time or a revision to these names.
+void check_length(const std::string& kind, const std::string& name, std::vector<std::string>& problems) {
+  if ((kind == "CronJob" || kind == "StatefulSet") && name.size() > 52) problems.push_back("a name too long: " + name);
+}
+
+void check_service(const Value& object, std::vector<std::string>& problems) {
+  const Value* ports = dig(object, {"spec", "ports"});
+  if (text_at(object, {"kind"}) != "Service" || ports == nullptr) return;
+  std::vector<std::string> names;
+  for (const Value& port : ports->items()) {
+    names.push_back(text_at(port, {"name"}));
+    if (names.back().size() > 63 || !is_dns_label(names.back()))
+      problems.push_back("not a port's name: " + names.back());
+  }
+  std::sort(names.begin(), names.end());
+  if (std::adjacent_find(names.begin(), names.end()) != names.end()) problems.push_back("two ports of one name");
+}
+
 void check_selector(const Value& object, std::vector<std::string>& problems) {
   const Value* selector = dig(object, {"spec", "selector", "matchLabels"});
   const Value* pod = pod_of(object);
@@ -157,6 +175,8 @@ std::vector<std::string> check_object(const Value& object) {
     check_pod(*pod, kind, problems);
   }
   check_selector(object, problems);
+  check_service(object, problems);
+  check_length(kind, name, problems);
   return problems;
 }
 

@@ -1,5 +1,8 @@
 // compose export kubernetes: the model as manifests in a folder, with a loss report.
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <nlohmann/json.hpp>
 
 #include "base/strings.hpp"
@@ -52,6 +55,15 @@ Result<Strings> files_of_former_export(const std::string& folder) {
   return files;
 }
 
+/// Takes away a file that a former export wrote, and the folders it leaves empty; a folder in its place is not ours.
+Result<void> remove_stale(const std::string& folder, const std::string& name) {
+  if (::unlink((folder + "/" + name).c_str()) != 0 && errno != ENOENT && errno != EISDIR && errno != ENOTDIR)
+    return os_error("remove {}/{}", folder, name);
+  for (std::size_t end = name.rfind('/'); end != std::string::npos && end > 0; end = name.rfind('/', end - 1))
+    if (::rmdir((folder + "/" + name.substr(0, end)).c_str()) != 0) break;
+  return {};
+}
+
 /// Only what a former export wrote is replaced or removed.
 Result<void> write_folder(const std::string& folder, const Folder& files) {
   TRY_ASSIGN(const Strings former, files_of_former_export(folder));
@@ -64,7 +76,7 @@ Result<void> write_folder(const std::string& folder, const Folder& files) {
     TRY(sys::write_file_atomic(path, text));
   }
   for (const std::string& name : former)
-    if (!files.contains(name) && sys::exists(folder + "/" + name)) TRY(sys::remove_tree(folder + "/" + name));
+    if (!files.contains(name)) TRY(remove_stale(folder, name));
   return sys::write_file_atomic(folder + "/" + kMarker, nlohmann::json{{"files", list}}.dump(1) + "\n");
 }
 
