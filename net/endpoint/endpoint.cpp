@@ -363,7 +363,8 @@ Result<void> configure(std::span<const Attachment> attachments) {
   TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_ROUTE));
   TRY(socket.execute(batch));
   TRY(write_sysctl("ipv4/ip_unprivileged_port_start", "0"));
-  try_sysctl("ipv4/ping_group_range", "0 2147483647");
+  // All groups; in a user namespace with a range of ids, all that exist there.
+  if (!write_sysctl("ipv4/ping_group_range", "0 2147483647").ok()) try_sysctl("ipv4/ping_group_range", "0 65535");
   for (const Attachment& attachment : attachments) TRY(apply_sysctls(attachment));
   return {};
 }

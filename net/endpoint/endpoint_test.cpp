@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "net/endpoint/device.hpp"
 #include "net/endpoint/netlink.hpp"
 #include "net/testing/netns.hpp"
 
@@ -75,6 +76,41 @@ std::string send_datagram(const testing::Netns& from, const testing::Netns& to, 
     if (got > 0) received.assign(buffer, static_cast<std::size_t>(got));
   });
   return received;
+}
+
+std::string path_of(const testing::Netns& space) { return "/proc/self/fd/" + std::to_string(space.fd()); }
+
+TEST(Devices, KeepTheirAddressesUnderANewNameInAnotherNamespace) {
+  COMPOSE_NETNS(host);
+  COMPOSE_NETNS(container);
+  host.run([&] {
+    add_bridge("br-test");
+    COMPOSE_ASSERT_OK(create_pair_in(attachment(1), host.fd()));  // eth0, here
+    COMPOSE_ASSERT_OK(configure(std::vector<Attachment>{attachment(1)}));
+    const std::vector<std::pair<std::string, std::string>> devices{{"eth0", "lan%d"}};
+    COMPOSE_ASSERT_OK(move_devices(devices, path_of(container)));
+    EXPECT_EQ(::if_nametoindex("eth0"), 0U);
+  });
+  container.run([&] {
+    EXPECT_NE(::if_nametoindex("lan0"), 0U) << "the kernel counted";
+    const UniqueFd socket{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    inet_pton(AF_INET, "10.1.0.1", &address.sin_addr);
+    EXPECT_EQ(::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0) << std::strerror(errno);
+  });
+}
+
+TEST(Devices, AreRefusedWithTheirReason) {
+  COMPOSE_NETNS(host);
+  COMPOSE_NETNS(container);
+  host.run([&] {
+    const std::vector<std::pair<std::string, std::string>> missing{{"nothing0", "eth0"}};
+    EXPECT_EQ(move_devices(missing, path_of(container)).error().message(),
+              "the host has no network device \"nothing0\"");
+    EXPECT_EQ(move_devices(missing, path_of(host)).error().message(),
+              "the container has no network namespace of its own");
+  });
 }
 
 TEST(Endpoint, TwoContainersOnABridgeReachEachOtherAtOnce) {

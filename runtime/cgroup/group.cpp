@@ -273,6 +273,12 @@ Result<void> Group::apply(const Plan& plan) const {
       write_file(where->directory + "/memory.memsw.limit_in_bytes", plan.settings[i + 1].value);
       code = write_file(where->directory + "/" + setting.file, setting.value);
     }
+    // Below a parent with a quota the share of time may not rise on the way either: the other order then.
+    if (code == EINVAL && setting.file == "cpu.cfs_period_us" && i + 1 < plan.settings.size() &&
+        plan.settings[i + 1].file == "cpu.cfs_quota_us") {
+      write_file(where->directory + "/cpu.cfs_quota_us", plan.settings[i + 1].value);
+      code = write_file(where->directory + "/" + setting.file, setting.value);
+    }
     // A write-only attribute that this kernel was built without shows as EACCES from open() of a missing cgroup file.
     if (code == 0 || (setting.optional && (code == ENOENT || code == EACCES || code == EOPNOTSUPP))) continue;
     return os_error_from(code, fmt::format("linux.resources.{}: write \"{}\" to {}/{}", setting.where, setting.value,

@@ -58,6 +58,10 @@ std::string or_max(std::int64_t value) { return value < 0 ? "max" : std::to_stri
 
 void Compiler::memory(const spec::Memory& memory) {
   if (!is_v2("memory")) {
+    if (memory.limit == -1 && !memory.swap) {
+      // Without a limit of the memory there can be none of memory and swap together.
+      set("memory", "memory.memsw.limit_in_bytes", "-1", "memory.limit", true);
+    }
     set_if(memory.limit, "memory", "memory.limit_in_bytes", "memory.limit");
     set_if(memory.swap, "memory", "memory.memsw.limit_in_bytes", "memory.swap");
     set_if(memory.reservation, "memory", "memory.soft_limit_in_bytes", "memory.reservation");
@@ -193,7 +197,8 @@ void Compiler::rest(const spec::Resources& resources) {
       problem_ = make_error(Errc::invalid, "linux.resources.unified: \"{}\" is not the name of a control file", file);
     } else if (layout_.unified() == nullptr || (controller != "cgroup" && !is_v2(controller))) {
       problem_ =
-          make_error(Errc::unsupported, "linux.resources.unified: \"{}\" needs the controller \"{}\" in version 2",
+          make_error(Errc::unsupported,
+                     "linux.resources.unified: invalid configuration: \"{}\" needs the controller \"{}\" in version 2",
                      file, controller);
     } else {
       plan_.settings.push_back({controller == "cgroup" ? "" : controller, file, value, "unified", false});

@@ -11,6 +11,7 @@ namespace compose::runtime::cli {
 /// The options before the command.
 struct Globals {
   std::string root;
+  bool root_is_given = false;
   bool no_cgroups = false;  ///< --cgroup-manager disabled
   bool debug = false;
 };

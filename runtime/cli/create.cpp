@@ -26,7 +26,7 @@ using container::Container;
 constexpr OptionSpec kOptions[] = {{"bundle", 'b', true},        {"config", 'f', true},     {"console-socket", 0, true},
                                    {"pid-file", 0, true},        {"preserve-fds", 0, true}, {"no-pivot", 0, false},
                                    {"no-new-keyring", 0, false}, {"detach", 'd', false},    {"keep", 0, false},
-                                   {"no-subreaper", 0, false}};
+                                   {"no-subreaper", 0, false},   {"pidfd-socket", 0, true}};
 
 /// The absolute path without links, as the state shows it.
 Result<std::string> absolute(const std::string& path) {
@@ -87,6 +87,20 @@ class NewContainer {
   std::string path_;
 };
 
+/// A group that others are in would be limited, frozen and killed with the container.
+Result<void> check_group_is_free(const launch::LaunchPlan& plan) {
+  if (!plan.use_cgroup) return {};
+  const auto group = cgroup::Group::open(plan.layout, plan.cgroup.path);
+  if (!group.exists()) return {};
+  if (group.populated()) {
+    return make_error(Errc::busy, "linux.cgroupsPath: container's cgroup is not empty: {}", plan.cgroup.path);
+  }
+  if (group.frozen().value_or(false)) {
+    return make_error(Errc::busy, "linux.cgroupsPath: container's cgroup unexpectedly frozen: {}", plan.cgroup.path);
+  }
+  return {};
+}
+
 struct Started {
   std::optional<launch::Launch> launch;
   UniqueFd terminal;
@@ -94,6 +108,7 @@ struct Started {
 
 /// Up to `ready` or `running`; undone when it fails.
 Result<Started> bring_up(const launch::LaunchPlan& plan, const launch::Options& options, int& exit_code) {
+  TRY(check_group_is_free(plan));
   Started started;
   TRY_ASSIGN(started.launch, launch::Launch::begin(plan, options));
   for (;;) {
@@ -141,7 +156,11 @@ Result<launch::Options> launch_options(const Arguments& arguments) {
   return options;
 }
 
-Result<void> hand_over_terminal(const Arguments& arguments, const Started& started) {
+/// The terminal and the pidfd, to who waits for them.
+Result<void> hand_over(const Arguments& arguments, const Started& started) {
+  if (arguments.has("pidfd-socket")) {
+    TRY(send_pidfd(arguments.get("pidfd-socket"), started.launch->pidfd()));
+  }
   if (!arguments.has("console-socket") || !started.terminal.valid()) return {};
   return send_to_console_socket(arguments.get("console-socket"), started.terminal);
 }
@@ -174,7 +193,7 @@ Result<int> create(const Globals& globals, Words words) {
   if (!started) return std::move(started).error();
   const pid_t pid = started->launch->pid();
   const auto finish = [&]() -> Result<void> {
-    TRY(hand_over_terminal(arguments, *started));
+    TRY(hand_over(arguments, *started));
     TRY(container::save(fresh.path(), plan, {pid, sys::process_start_time(pid), "compose-runtime", {}}));
     return write_pid_file(arguments, pid);
   };
@@ -228,7 +247,7 @@ Result<int> run(const Globals& globals, Words words) {
   auto started = bring_up(plan, options, exit_code);
   if (!started) return fail_with(exit_code, started.error().message());
   const pid_t pid = started->launch->pid();
-  TRY(hand_over_terminal(arguments, *started));
+  TRY(hand_over(arguments, *started));
   TRY(container::save(fresh.path(), plan, {pid, sys::process_start_time(pid), "compose-runtime", {}}));
   TRY(write_pid_file(arguments, pid));
   launch::run_all_hooks(plan.poststart, launch::state_json(plan, "running", pid), "poststart");

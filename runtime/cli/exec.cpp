@@ -8,6 +8,7 @@
 #include "base/strings.hpp"
 #include "runtime/cli/commands.hpp"
 #include "runtime/cli/foreground.hpp"
+#include "runtime/rootfs/id_map.hpp"
 #include "runtime/security/capabilities.hpp"
 #include "sys/file.hpp"
 
@@ -31,6 +32,7 @@ constexpr OptionSpec kOptions[] = {{"process", 'p', true},
                                    {"preserve-fds", 0, true},
                                    {"cgroup", 0, true},
                                    {"ignore-paused", 0, false},
+                                   {"pidfd-socket", 0, true},
                                    {"no-subreaper", 0, false}};
 
 void set_variable(std::vector<std::string>& env, const std::string& entry) {
@@ -69,10 +71,11 @@ Result<launch::ProcessPlan> from_options(const Arguments& arguments, launch::Pro
     const auto number = security::capability_number(name);
     if (!number) return make_error(Errc::invalid, "unknown capability \"{}\"", name);
     const std::uint64_t bit = std::uint64_t{1} << *number;
-    // Never inheritable (CVE-2022-29162); ambient only where the container itself has ambient ones.
+    // Never inheritable (CVE-2022-29162); ambient only what the container itself lets its programs inherit.
     process.capabilities.bounding |= bit;
     process.capabilities.effective |= bit;
     process.capabilities.permitted |= bit;
+    if ((process.capabilities.inheritable & bit) != 0) process.capabilities.ambient |= bit;
   }
   return process;
 }
@@ -87,6 +90,11 @@ Result<launch::ProcessPlan> from_file(const Arguments& arguments, const launch::
   process.seccomp_flags = base.seccomp_flags;
   process.personality = base.personality;
   process.set_personality = base.set_personality;
+  process.memory_policy = base.memory_policy;
+  if (!process.scheduler) process.scheduler = base.scheduler;
+  if (!process.io_priority) process.io_priority = base.io_priority;
+  if (process.exec_cpus_initial.empty()) process.exec_cpus_initial = base.exec_cpus_initial;
+  if (process.exec_cpus_final.empty()) process.exec_cpus_final = base.exec_cpus_final;
   if (!wanted.capabilities) {
     process.capabilities = base.capabilities;
     process.set_capabilities = base.set_capabilities;
@@ -94,9 +102,8 @@ Result<launch::ProcessPlan> from_file(const Arguments& arguments, const launch::
   return process;
 }
 
-}  // namespace
-
-Result<int> exec(const Globals& globals, Words words) {
+/// `exit_code` gets the code for an error of the program.
+Result<int> run_process(const Globals& globals, Words words, int& exit_code) {
   TRY_ASSIGN(const Arguments arguments, Arguments::parse(words, kOptions, false));
   if (arguments.words().empty()) return make_error(Errc::invalid, "the id of a container is missing");
   TRY_ASSIGN(const auto container, container::Container::load(globals.root, arguments.words().front()));
@@ -120,22 +127,38 @@ Result<int> exec(const Globals& globals, Words words) {
   options.die_with_us = !detach;
   options.cgroup = arguments.get("cgroup");
   if (("/" + options.cgroup + "/").find("/../") != std::string::npos) {
-    return make_error(Errc::invalid, "--cgroup {}: `..` components are not allowed", options.cgroup);
+    return make_error(Errc::invalid, "--cgroup {}: bad sub cgroup path: `..` components are not allowed",
+                      options.cgroup);
   }
   options.shared_mounts = plan.shared_mounts;
+  const auto uid = rootfs::id_outside(plan.uid_mappings, 0);
+  const auto gid = rootfs::id_outside(plan.gid_mappings, 0);
+  if (uid && gid) options.owner.emplace(*uid, *gid);
   options.preserve_fds = static_cast<int>(parse_unsigned(arguments.get("preserve-fds", "0")).value_or(0));
   if (process.rows == 0) own_terminal_size(process.rows, process.columns);
   if (!detach) block_signals();
   TRY_ASSIGN(container::ExecProcess running, container::exec_in(container, process, options));
   TRY_ASSIGN(container::ExecProcess::Outcome outcome, running.wait_started(plan));
-  if (outcome.failure) return fail_with(outcome.failure->exit_code, outcome.failure->message);
+  if (outcome.failure) {
+    exit_code = outcome.failure->exit_code;
+    return make_error(Errc::failed, "{}", outcome.failure->message);
+  }
   if (arguments.has("pid-file")) TRY(sys::write_file_atomic(arguments.get("pid-file"), std::to_string(running.pid)));
+  if (arguments.has("pidfd-socket")) TRY(send_pidfd(arguments.get("pidfd-socket"), running.pidfd.get()));
   if (arguments.has("console-socket")) {
     TRY(send_to_console_socket(arguments.get("console-socket"), outcome.terminal));
     outcome.terminal.reset();
   }
   if (detach) return 0;
   return wait_in_foreground(running.pid, running.pidfd.get(), std::move(outcome.terminal));
+}
+
+}  // namespace
+
+Result<int> exec(const Globals& globals, Words words) {
+  int exit_code = 255;  // as with runc: no code that a program of the container is likely to end with
+  auto status = run_process(globals, words, exit_code);
+  return status ? status : fail_with(exit_code, status.error().message());
 }
 
 }  // namespace compose::runtime::cli

@@ -145,8 +145,8 @@ TEST_F(RuntimeProgram, RunsTheHooksAfterOneThatFails) {
   const auto result = runtime({"run", "--bundle", folder / "bundle", "own"});
   EXPECT_EQ(result.status, 0);
   EXPECT_EQ(result.output,
-            "warning: hooks.poststart[0]: /bin/sh ended with exit status 3\n"
-            "warning: hooks.poststop[0]: /bin/sh ended with exit status 4\n");
+            "warning: error running poststart hook #0: /bin/sh ended with exit status 3\n"
+            "warning: error running poststop hook #0: /bin/sh ended with exit status 4\n");
   std::string seen;
   for (const auto& line : split(sys::read_file(folder / "states").value_or(""), '\n')) {
     const auto at = line.find(R"("status":")");

@@ -14,7 +14,7 @@
 namespace compose::runtime::cli {
 namespace {
 
-spec::Spec example_spec() {
+spec::Spec example_spec(const cgroup::Layout& cgroups) {
   spec::Spec spec;
   spec.root = {"rootfs", true};
   spec.hostname = "container";
@@ -39,8 +39,9 @@ spec::Spec example_spec() {
                  {"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}, {}, {}},
                  {"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", "ro"}, {}, {}},
                  {"/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", "ro"}, {}, {}}};
-  for (const char* type : {"pid", "network", "ipc", "uts", "mount", "cgroup"})
-    spec.linux_.namespaces.push_back({type, {}});
+  for (const char* type : {"pid", "network", "ipc", "uts", "mount"}) spec.linux_.namespaces.push_back({type, {}});
+  // With version 1 the files of a container's groups are hidden by what is mounted.
+  if (cgroups.pure_v2()) spec.linux_.namespaces.push_back({"cgroup", {}});
   spec.linux_.resources.emplace().devices = {{false, "", {}, {}, "rwm"}};
   spec.linux_.masked_paths = {"/proc/acpi",          "/proc/asound",     "/proc/kcore",       "/proc/keys",
                               "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
@@ -56,7 +57,7 @@ Result<int> features(const Globals& /*globals*/, Words words) {
   TRY_ASSIGN(const launch::HostFacts facts, launch::probe_host());
   using Json = nlohmann::ordered_json;
   Json json{{"ociVersionMin", "1.0.0"},
-            {"ociVersionMax", "1.2.0"},
+            {"ociVersionMax", spec::kOciVersion},
             {"hooks", {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}},
             {"mountOptions", rootfs::known_mount_options()}};
   json["linux"] =
@@ -76,7 +77,13 @@ Result<int> features(const Globals& /*globals*/, Words words) {
            {"apparmor", {{"enabled", facts.apparmor}}},
            {"selinux", {{"enabled", facts.selinux}}},
            {"intelRdt", {{"enabled", false}}},
-           {"mountExtensions", {{"idmap", {{"enabled", false}}}}}};
+           {"memoryPolicy",
+            {{"modes",
+              {"MPOL_DEFAULT", "MPOL_PREFERRED", "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED_MANY",
+               "MPOL_WEIGHTED_INTERLEAVE"}},
+             {"flags", {"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"}}}},
+           {"mountExtensions", {{"idmap", {{"enabled", true}}}}},
+           {"netDevices", {{"enabled", true}}}};
   json["potentiallyUnsafeConfigAnnotations"] = Json::array({spec::kOverlayAnnotation});
   std::puts(json.dump(4).c_str());
   return 0;
@@ -87,7 +94,8 @@ Result<int> write_spec(const Globals& /*globals*/, Words words) {
   TRY_ASSIGN(const Arguments arguments, Arguments::parse(words, kOptions, true));
   const std::string path = arguments.get("bundle", ".") + "/config.json";
   if (sys::exists(path)) return make_error(Errc::exists, "file {} exists. Remove it first", path);
-  spec::Spec spec = example_spec();
+  TRY_ASSIGN(const cgroup::Layout cgroups, cgroup::detect_layout());
+  spec::Spec spec = example_spec(cgroups);
   if (arguments.flag("rootless")) {
     std::erase_if(spec.linux_.namespaces, [](const auto& entry) { return entry.type == "network"; });
     spec.linux_.namespaces.push_back({"user", {}});

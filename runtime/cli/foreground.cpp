@@ -36,6 +36,7 @@ class RawTerminal {
     if (::tcgetattr(0, &saved_) != 0) return;
     termios raw = saved_;
     ::cfmakeraw(&raw);
+    raw.c_oflag |= OPOST;  // our terminal ends the lines, see one_line_end()
     active_ = ::tcsetattr(0, TCSANOW, &raw) == 0;
   }
   ~RawTerminal() {
@@ -48,6 +49,14 @@ class RawTerminal {
   termios saved_{};
   bool active_ = false;
 };
+
+/// Lines end at the outer terminal, or not at all where the output is a file: the container's adds nothing.
+void one_line_end(int terminal) {
+  termios settings{};
+  if (::tcgetattr(terminal, &settings) != 0) return;
+  settings.c_oflag &= ~static_cast<tcflag_t>(ONLCR);
+  ::tcsetattr(terminal, TCSANOW, &settings);
+}
 
 void copy_size(int terminal) {
   winsize size{};
@@ -82,6 +91,7 @@ Result<int> wait_in_foreground(pid_t pid, int pidfd, UniqueFd terminal) {
   bool input_open = terminal.valid();
   if (terminal.valid()) {
     raw.emplace();
+    one_line_end(terminal.get());
     copy_size(terminal.get());
   }
   for (;;) {
@@ -112,6 +122,12 @@ Result<int> wait_in_foreground(pid_t pid, int pidfd, UniqueFd terminal) {
   }
   TRY_ASSIGN(const sys::ExitStatus status, sys::wait_child(pid));
   return status.code;
+}
+
+Result<void> send_pidfd(const std::string& path, int pidfd) {
+  TRY_ASSIGN(const UniqueFd socket, sys::connect_unix(path, SOCK_STREAM).with("--pidfd-socket"));
+  const std::array<int, 1> fds{pidfd};
+  return sys::send_message(socket.get(), "pidfd", fds).with("--pidfd-socket");
 }
 
 Result<void> send_to_console_socket(const std::string& path, const UniqueFd& terminal) {

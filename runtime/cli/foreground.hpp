@@ -17,6 +17,8 @@ void block_signals();
 Result<int> wait_in_foreground(pid_t pid, int pidfd, UniqueFd terminal);
 
 /// Hands a pty's master to a console socket (runc's docs/terminals.md).
+/// Hands the pidfd of a new process to who listens at `path`.
+Result<void> send_pidfd(const std::string& path, int pidfd);
 Result<void> send_to_console_socket(const std::string& path, const UniqueFd& terminal);
 
 /// Rows and columns of our own terminal, 0 0 without one.

@@ -102,7 +102,7 @@ int main_of(int argc, char** argv) {
     return 1;
   }
   if (globals->flag("version")) {
-    std::puts("compose-runtime version " COMPOSE_VERSION "\nspec: 1.2.0");
+    std::puts("compose-runtime version " COMPOSE_VERSION "\nspec: 1.3.0");
     return 0;
   }
   const auto& rest = globals->words();
@@ -112,6 +112,7 @@ int main_of(int argc, char** argv) {
   }
   Globals options;
   options.root = globals->get("root", default_root());
+  options.root_is_given = globals->has("root");
   options.no_cgroups = globals->get("cgroup-manager") == "disabled";
   options.debug = globals->flag("debug");
   for (const auto& command : kCommands) {

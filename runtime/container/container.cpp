@@ -123,9 +123,14 @@ Result<launch::LaunchPlan> Container::plan() const {
 
 std::string Container::state_json() const {
   const Status now = status();
-  nlohmann::ordered_json json{{"ociVersion", "1.2.0"}, {"id", id_},         {"pid", now == Status::stopped ? 0 : pid_},
-                              {"status", name(now)},   {"bundle", bundle_}, {"rootfs", rootfs_},
-                              {"created", created_},   {"owner", owner_}};
+  nlohmann::ordered_json json{{"ociVersion", spec::kOciVersion},
+                              {"id", id_},
+                              {"pid", now == Status::stopped ? 0 : pid_},
+                              {"status", name(now)},
+                              {"bundle", bundle_},
+                              {"rootfs", rootfs_},
+                              {"created", created_},
+                              {"owner", owner_}};
   if (!annotations_.empty()) json["annotations"] = annotations_;
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }

@@ -87,6 +87,11 @@ Result<void> enter(const launch::ProcessPlan& process, const ExecOptions& option
     if (::write(file, "0", 1) != 1) return os_error("enter the control group");
     ::close(file);
   }
+  if (process.exec_cpus_final.empty()) {
+    launch::reset_affinity();
+  } else {
+    TRY(launch::set_affinity(process.exec_cpus_final));
+  }
   if (process.oom_score_adj) {
     TRY(sys::write_kernel_file("/proc/self/oom_score_adj", std::to_string(*process.oom_score_adj))
             .with("process.oomScoreAdj"));
@@ -159,6 +164,16 @@ Result<ExecProcess> exec_in(const Container& container, const launch::ProcessPla
     if (!root.valid() || !container.alive()) return os_error("open the container's root");
     join.root = root.get();
   }
+  if (options.owner && !process.terminal) {
+    // So that the container's users can open /dev/stderr: inside, our ids do not exist.
+    for (const int fd : {options.stdio.input, options.stdio.output, options.stdio.error}) {
+      struct stat status{};
+      if (::fstat(fd, &status) != 0 || !S_ISFIFO(status.st_mode)) continue;
+      (void)!::fchown(fd, options.owner->first, options.owner->second);
+    }
+  }
+  // "The runtime's parent process" of the specification; the child starts with the same.
+  if (!process.exec_cpus_initial.empty()) TRY(launch::set_affinity(process.exec_cpus_initial));
   TRY_ASSIGN(auto pair, sys::seqpacket_pair());
   join.sync = pair.second.get();
   join.namespaces = differing & ~std::uint64_t{CLONE_NEWPID};

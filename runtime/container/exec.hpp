@@ -1,6 +1,7 @@
 #pragma once
 // A further process in a running container.
 #include <optional>
+#include <utility>
 
 #include "base/error.hpp"
 #include "runtime/container/container.hpp"
@@ -14,7 +15,8 @@ struct ExecOptions {
   int preserve_fds = 0;
   bool die_with_us = true;     ///< the process is killed when this one ends (not for --detach)
   bool shared_mounts = false;  ///< the container has no mount namespace of its own (LaunchPlan::shared_mounts)
-  std::string cgroup;          ///< a group below the container's, "" = the container's own
+  std::optional<std::pair<std::uint32_t, std::uint32_t>> owner;  ///< the container's root in its user namespace, to us
+  std::string cgroup;  ///< a group below the container's, "" = the container's own
 };
 
 /// A process on its way into the container.

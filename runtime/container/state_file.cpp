@@ -13,7 +13,7 @@ Result<void> save(const std::string& directory, const launch::LaunchPlan& plan, 
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   std::string json = fmt::format(
-      R"({{"ociVersion":"1.2.0","id":{},"pid":{},"start_time":{},"bundle":{},"rootfs":{},"created":"{}","owner":{},"project":{},"cgroup_path":{},"annotations":{{)",
+      R"({{"ociVersion":"1.3.0","id":{},"pid":{},"start_time":{},"bundle":{},"rootfs":{},"created":"{}","owner":{},"project":{},"cgroup_path":{},"annotations":{{)",
       json_string(plan.container_id), identity.pid, identity.start_time, json_string(plan.bundle),
       json_string(plan.root), monitor::format_time(now), json_string(identity.owner), json_string(identity.project),
       json_string(plan.use_cgroup ? plan.cgroup.path : ""));

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "base/strings.hpp"
 #include "runtime/launch/sync.hpp"
@@ -61,6 +62,17 @@ std::string account_file(int root, const char* path) {
   return sys::read_all(fd->get(), std::size_t{16} << 20).value_or({});
 }
 
+/// Of a variable that is given several times the last one counts, as with runc.
+std::vector<std::string> without_repetitions(const std::vector<std::string>& env) {
+  std::vector<std::string> result;
+  std::set<std::string_view> seen;
+  for (auto entry = env.rbegin(); entry != env.rend(); ++entry) {
+    if (seen.insert(std::string_view{*entry}.substr(0, entry->find('='))).second) result.push_back(*entry);
+  }
+  std::ranges::reverse(result);
+  return result;
+}
+
 struct Identity {
   std::uint32_t uid = 0, gid = 0;
   std::vector<std::uint32_t> groups;
@@ -68,7 +80,7 @@ struct Identity {
 
 Result<Identity> resolve_identity(const ProcessPlan& plan, std::vector<std::string>& env) {
   Identity who{plan.uid, plan.gid, plan.groups};
-  const bool wants_home = !variable(env, "HOME").has_value();
+  const bool wants_home = variable(env, "HOME").value_or("").empty();
   if (plan.user.empty() && !wants_home) return who;
   const UniqueFd root{::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
   const std::string passwd = account_file(root.get(), "/etc/passwd");
@@ -113,38 +125,31 @@ struct SchedulerAttributes {  // struct sched_attr of sched_setattr(2)
 
 Result<void> set_scheduler(const ProcessPlan& plan) {
   if (plan.scheduler) {
-    static constexpr std::array<std::pair<std::string_view, int>, 7> kPolicies = {{{"SCHED_OTHER", 0},
-                                                                                   {"SCHED_FIFO", 1},
-                                                                                   {"SCHED_RR", 2},
-                                                                                   {"SCHED_BATCH", 3},
-                                                                                   {"SCHED_ISO", 4},
-                                                                                   {"SCHED_IDLE", 5},
-                                                                                   {"SCHED_DEADLINE", 6}}};
     const auto& wanted = *plan.scheduler;
-    const auto* policy = std::ranges::find(kPolicies, wanted.policy, &std::pair<std::string_view, int>::first);
-    if (policy == kPolicies.end()) {
-      return make_error(Errc::invalid, "process.scheduler: unknown policy \"{}\"", wanted.policy);
-    }
     SchedulerAttributes attributes{};
     attributes.size = sizeof attributes;
-    attributes.policy = static_cast<std::uint32_t>(policy->second);
+    attributes.policy = wanted.policy;
+    attributes.flags = wanted.flags;
     attributes.nice = wanted.nice;
-    attributes.priority = static_cast<std::uint32_t>(wanted.priority);
+    attributes.priority = wanted.priority;
     attributes.runtime = wanted.runtime;
     attributes.deadline = wanted.deadline;
     attributes.period = wanted.period;
-    if (std::ranges::find(wanted.flags, "SCHED_FLAG_RESET_ON_FORK") != wanted.flags.end()) attributes.flags |= 1;
-    if (::syscall(SYS_sched_setattr, 0, &attributes, 0) != 0) return os_error("process.scheduler");
+    if (::syscall(SYS_sched_setattr, 0, &attributes, 0) != 0) {
+      const bool needs_all_cpus = errno == EPERM && wanted.runtime != 0;
+      return os_error("process.scheduler{}",
+                      needs_all_cpus ? ": a deadline can't be used together with linux.resources.cpu.cpus" : "");
+    }
   }
-  if (plan.io_priority) {
-    const std::string& name = plan.io_priority->io_class;
-    const int io_class = name == "IOPRIO_CLASS_RT"     ? 1
-                         : name == "IOPRIO_CLASS_BE"   ? 2
-                         : name == "IOPRIO_CLASS_IDLE" ? 3
-                                                       : 0;
-    if (io_class == 0) return make_error(Errc::invalid, "process.ioPriority: unknown class \"{}\"", name);
-    if (::syscall(SYS_ioprio_set, 1, 0, (io_class << 13) | plan.io_priority->priority) != 0) {
-      return os_error("process.ioPriority");
+  if (plan.io_priority && ::syscall(SYS_ioprio_set, 1, 0, *plan.io_priority) != 0) {
+    return os_error("process.ioPriority");
+  }
+  if (plan.memory_policy) {
+    const auto& policy = *plan.memory_policy;
+    // The kernel reads one bit less than it is told (set_mempolicy(2), "Bugs").
+    const std::size_t bits = policy.nodes.empty() ? 0 : policy.nodes.size() * 64 + 1;
+    if (::syscall(SYS_set_mempolicy, policy.mode, policy.nodes.empty() ? nullptr : policy.nodes.data(), bits) != 0) {
+      return os_error("linux.memoryPolicy");
     }
   }
   return {};
@@ -268,6 +273,20 @@ void reset_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+void reset_affinity() {
+  std::array<unsigned long, 128> all{};
+  all.fill(~0UL);
+  // Of the CPUs named, the kernel takes those that are there and allowed.
+  ::syscall(SYS_sched_setaffinity, 0, sizeof all, all.data());
+}
+
+Result<void> set_affinity(const std::vector<std::uint64_t>& cpus) {
+  if (::syscall(SYS_sched_setaffinity, 0, cpus.size() * sizeof cpus[0], cpus.data()) < 0) {
+    return os_error("process.execCPUAffinity");
+  }
+  return {};
+}
+
 void close_other_fds(int first, std::vector<int> keep) {
   std::ranges::sort(keep);
   for (const int fd : keep) {
@@ -298,7 +317,7 @@ void fail(int sync, const Failure& failure) {
 }
 
 Failure become(const ProcessPlan& plan, const BecomeHooks& hooks) {
-  std::vector<std::string> env = plan.env;
+  std::vector<std::string> env = without_repetitions(plan.env);
   auto who = resolve_identity(plan, env);
   if (!who) return to_failure(who.error(), 126);
   if (auto done = set_limits(plan); !done) return to_failure(done.error());
@@ -312,7 +331,7 @@ Failure become(const ProcessPlan& plan, const BecomeHooks& hooks) {
   if (!plan.args.empty()) program = find_program(plan, env, exit_code);
   if (!program) return to_failure(program.error(), exit_code);
   if (hooks.before_drop) {
-    if (auto done = hooks.before_drop(); !done) return to_failure(done.error());
+    if (auto done = hooks.before_drop(env); !done) return to_failure(done.error());
   }
   const std::string& label = plan.apparmor_profile.empty() ? plan.selinux_label : plan.apparmor_profile;
   if (hooks.label_fd >= 0 && !label.empty()) {

@@ -15,7 +15,8 @@ struct BecomeHooks {
   bool new_keyring = true;
   bool die_with_parent = false;
   std::string keyring_name;
-  std::function<Result<void>()> before_drop;  ///< runs when all is checked, with full rights (wait for start, hooks)
+  /// Runs when all is checked, with full rights (wait for start, hooks); it gets the program's environment.
+  std::function<Result<void>(const std::vector<std::string>& env)> before_drop;
   int label_fd = -1;  ///< where the security label goes: a file of the host's proc, opened before pivot_root
 };
 
@@ -29,6 +30,10 @@ Failure become(const ProcessPlan& plan, const BecomeHooks& hooks);
 void reset_signals();
 /// Closes everything from `first` on except `keep` (which need not be sorted).
 void close_other_fds(int first, std::vector<int> keep);
+/// All CPUs that the control group allows: those of the runtime's caller are not the container's business.
+void reset_affinity();
+/// Bit i stands for CPU i.
+Result<void> set_affinity(const std::vector<std::uint64_t>& cpus);
 /// Moves `fds` to 0, 1 and 2.
 Result<void> place_stdio(int input, int output, int error);
 

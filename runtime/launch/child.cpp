@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <utility>
 
 #include "base/strings.hpp"
 #include "runtime/launch/become.hpp"
@@ -44,7 +45,7 @@ class Child {
     hooks.new_keyring = options_.new_keyring;
     hooks.keyring_name = plan_.container_id;
     hooks.label_fd = label_.get();
-    hooks.before_drop = [&] { return before_drop(); };
+    hooks.before_drop = [&](const auto& env) { return before_drop(env); };
     return become(plan_.process, hooks);
   }
   int sync() const { return sync_; }
@@ -65,7 +66,7 @@ class Child {
   Result<void> set_up_network();
   Result<void> set_names();
   Result<void> enter_root();
-  Result<void> before_drop();
+  Result<void> before_drop(const std::vector<std::string>& env);
   std::string state(const char* status) const { return state_json(plan_, status, host_pid_); }
 
   const LaunchPlan& plan_;
@@ -76,6 +77,7 @@ class Child {
   pid_t host_pid_ = 0;
   UniqueFd root_;
   UniqueFd label_;
+  UniqueFd time_offsets_;
 };
 
 /// Closes what belongs to the parent, early: a process in a shared pid
@@ -86,8 +88,10 @@ Result<void> Child::settle_descriptors() {
   }
   std::vector<int> keep{sync_};
   keep.insert(keep.end(), setup_.task_files.begin(), setup_.task_files.end());
-  for (const auto& mount : setup_.mapped) keep.push_back(mount.tree.get());
+  for (const auto& mount : setup_.prepared.mounts) keep.push_back(mount.tree.get());
+  if (setup_.prepared.root.valid()) keep.push_back(setup_.prepared.root.get());
   if (options_.start_listener >= 0) keep.push_back(options_.start_listener);
+  if (time_offsets_.valid()) keep.push_back(time_offsets_.get());
   close_other_fds(3 + options_.preserve_fds, keep);
   return {};
 }
@@ -95,6 +99,8 @@ Result<void> Child::settle_descriptors() {
 Result<void> Child::prepare() {
   // Nothing inside may read our memory or reach our program through /proc
   // before it is replaced (CVE-2016-9962).
+  // Files of an undumpable process belong to the machine's root, who we may not be any more: this one is opened first.
+  if (!plan_.time_offsets.empty()) time_offsets_.reset(::open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC));
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return os_error("make the process undumpable");
   ::umask(0);
   TRY(settle_descriptors());
@@ -102,6 +108,7 @@ Result<void> Child::prepare() {
     if (::write(file, "0", 1) != 1) return os_error("enter the control group");
     ::close(file);
   }
+  reset_affinity();
   if (::setsid() < 0) return os_error("setsid");
   TRY(join_namespaces());
   if (creates(CLONE_NEWUSER)) {
@@ -116,22 +123,12 @@ Result<void> Child::prepare() {
 }
 
 Result<void> Child::join_namespaces() {
-  bool user_joined = false;
   for (const auto& entry : setup_.paths) {
     // Last of all: until then /proc is the host's.
     if (entry.flag == CLONE_NEWNS) continue;
     const UniqueFd fd{::open(entry.path.c_str(), O_RDONLY | O_CLOEXEC)};
     if (!fd.valid()) return os_error("join namespace {}", entry.path);
     if (::setns(fd.get(), static_cast<int>(entry.flag)) != 0) return os_error("join namespace {}", entry.path);
-    user_joined = user_joined || entry.flag == CLONE_NEWUSER;
-  }
-  if (user_joined) {
-    if (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0) return os_error("become root of the user namespace");
-    // The others were left for now, so that the joined user namespace owns
-    // them.
-    const std::uint64_t later =
-        plan_.create_namespaces & ~std::uint64_t{CLONE_NEWPID | CLONE_NEWCGROUP | CLONE_NEWTIME};
-    if (::unshare(static_cast<int>(later)) != 0) return os_error("create namespaces");
   }
   return {};
 }
@@ -151,7 +148,8 @@ Result<void> Child::own_time() {
   if (::unshare(CLONE_NEWTIME) != 0) return os_error("create the time namespace");
   // Offsets can be set until the first process is in (time_namespaces(7)).
   if (!plan_.time_offsets.empty()) {
-    TRY(sys::write_kernel_file("/proc/self/timens_offsets", plan_.time_offsets).with("linux.timeOffsets"));
+    TRY(sys::write_all(time_offsets_.get(), plan_.time_offsets).with("linux.timeOffsets"));
+    time_offsets_.reset();
   }
   const UniqueFd fd{::open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC)};
   if (!fd.valid() || ::setns(fd.get(), CLONE_NEWTIME) != 0) return os_error("enter the time namespace");
@@ -188,13 +186,18 @@ Result<void> Child::write_process_files() {
 
 Result<void> Child::build_root() {
   if (plan_.shared_mounts) return {};
-  TRY_ASSIGN(root_, rootfs::mount_root(plan_));
-  rootfs::StepRunner runner{plan_, root_.get(), setup_.mapped};
-  for (const auto& step : plan_.steps) TRY(runner.run(step));
+  TRY_ASSIGN(root_, rootfs::mount_root(plan_, setup_.prepared));
+  rootfs::StepRunner runner{plan_, root_.get(), setup_.prepared};
+  bool needs_console = plan_.process.terminal;
+  for (const auto& step : plan_.steps) {
+    if (step.type == "seal" && std::exchange(needs_console, false)) TRY(open_console());
+    TRY(runner.run(step));
+  }
   // Whatever else this process may still reach, a whole tree of the host is not
   // among it.
-  for (const auto& mount : setup_.mapped) ::close(mount.tree.get());
-  if (plan_.process.terminal) TRY(open_console());
+  for (const auto& mount : setup_.prepared.mounts) ::close(mount.tree.get());
+  if (setup_.prepared.root.valid()) ::close(setup_.prepared.root.get());
+  if (needs_console) TRY(open_console());
   if (auto cwd = rootfs::make_directory_in_root(root_.get(), plan_.process.cwd); !cwd) {
     // A read-only root or a file in the way: entering it will say so.
     (void)cwd;
@@ -256,7 +259,7 @@ Result<void> Child::enter_shared_mounts() {
 }
 
 /// Where `create` ends and waits for `start`.
-Result<void> Child::before_drop() {
+Result<void> Child::before_drop(const std::vector<std::string>& env) {
   if (options_.hold) {
     TRY(sys::send_message(sync_, std::string(1, sync::kReady)));
     TRY_ASSIGN(const sys::Message message, sync::receive(sync_));
@@ -273,8 +276,12 @@ Result<void> Child::before_drop() {
     ::close(starter);
   }
   if (plan_.process.args.empty()) return make_error(Errc::invalid, "process: missing in config.json");
-  if (!plan_.start_container.empty()) TRY(run_hooks(plan_.start_container, state("created"), "startContainer"));
-  return {};
+  // These run inside the container: with its program's environment where they have none of their own.
+  std::vector<HookPlan> hooks = plan_.start_container;
+  for (auto& hook : hooks) {
+    if (hook.env.empty()) hook.env = env;
+  }
+  return run_hooks(hooks, state("created"), "startContainer");
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include "base/unique_fd.hpp"
 #include "runtime/launch/launch.hpp"
 #include "runtime/launch/plan.hpp"
-#include "runtime/rootfs/id_map.hpp"
+#include "runtime/rootfs/prepared.hpp"
 
 namespace compose::runtime::launch {
 
@@ -13,7 +13,7 @@ struct ChildSetup {
   int sync = -1;                     ///< our end of the pair
   std::vector<int> task_files;       ///< see cgroup::Group::task_files
   std::vector<NamespacePath> paths;  ///< those left to join, in plan order
-  std::vector<rootfs::MappedMount> mapped;
+  rootfs::Prepared prepared;
 };
 
 /// The process after clone3 up to execve; never returns.

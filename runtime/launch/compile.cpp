@@ -195,6 +195,8 @@ Result<ProcessPlan> compile_process(const spec::Process& process, const HostFact
     plan.capabilities = {mask(process.capabilities->bounding), mask(process.capabilities->effective),
                          mask(process.capabilities->inheritable), mask(process.capabilities->permitted),
                          mask(process.capabilities->ambient)};
+    // The kernel has no ambient capability that is not both (capabilities(7)).
+    plan.capabilities.ambient &= plan.capabilities.inheritable & plan.capabilities.permitted;
   }
   TRY(compile_limits(process, plan));
   plan.no_new_privileges = process.no_new_privileges;
@@ -212,8 +214,7 @@ Result<ProcessPlan> compile_process(const spec::Process& process, const HostFact
     return make_error(Errc::invalid, "process.oomScoreAdj: {} is not within -1000 and 1000", *process.oom_score_adj);
   }
   plan.oom_score_adj = process.oom_score_adj;
-  plan.scheduler = process.scheduler;
-  plan.io_priority = process.io_priority;
+  TRY(compile_scheduling(process, plan));
   return plan;
 }
 
@@ -242,6 +243,11 @@ Result<LaunchPlan> compile(const CompileRequest& original, const HostFacts& fact
   TRY(compile_hostname(spec, plan));
   TRY(compile_cgroup(request, facts, plan));
   TRY(compile_personality(spec.linux_, plan.process));
+  TRY(compile_memory_policy(spec.linux_, plan.process));
+  TRY(compile_net_devices(spec.linux_, plan));
+  if (!spec.linux_.intel_rdt.empty()) {
+    return make_error(Errc::unsupported, "linux.intelRdt: this runtime does not manage cache and bandwidth classes");
+  }
   TRY(compile_all_hooks(spec.hooks, plan));
   if (spec.linux_.seccomp) {
     TRY_ASSIGN(security::Filter filter, security::compile_seccomp(*spec.linux_.seccomp, request.seccomp_cache_dir));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <set>
 
 #include "base/strings.hpp"
 #include "runtime/launch/compile_parts.hpp"
@@ -150,7 +152,9 @@ Result<void> add_devices(LaunchPlan& plan, const spec::Linux& config) {
 }
 
 void add_path_steps(LaunchPlan& plan, const std::vector<std::string>& paths, Kind kind, const char* where) {
+  std::set<std::string> seen;
   for (std::size_t i = 0; i < paths.size(); ++i) {
+    if (!seen.insert(clean_path(paths[i])).second) continue;
     RootStep step;
     step.kind = kind;
     step.where = fmt::format("{}[{}]", where, i);
@@ -213,8 +217,23 @@ Result<void> compile_rootfs(const CompileRequest& request, LaunchPlan& plan) {
   }
   // The host's own /dev is not ours to fill.
   if (!dev_is_bound) {
+    const auto dev = std::ranges::find_if(plan.steps, [](const RootStep& step) {
+      return step.target == "/dev" && step.kind == Kind::filesystem && (step.attr_set & MOUNT_ATTR_RDONLY) != 0;
+    });
+    // One of its own becomes read-only when it has been filled.
+    std::optional<RootStep> seal;
+    if (dev != plan.steps.end()) {
+      dev->attr_set &= ~std::uint64_t{MOUNT_ATTR_RDONLY};
+      seal = RootStep{};
+      seal->kind = Kind::remount;
+      seal->type = "seal";  // the child puts the console in first
+      seal->where = dev->where;
+      seal->target = dev->target;
+      seal->attr_set = MOUNT_ATTR_RDONLY;
+    }
     TRY(add_devices(plan, spec.linux_));
     add_default_devices(plan, spec.linux_);
+    if (seal) plan.steps.push_back(std::move(*seal));
   }
   add_path_steps(plan, spec.linux_.readonly_paths, Kind::readonly, "linux.readonlyPaths");
   add_path_steps(plan, spec.linux_.masked_paths, Kind::mask, "linux.maskedPaths");

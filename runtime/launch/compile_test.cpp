@@ -59,6 +59,55 @@ TEST(Compile, FlattensAContainer) {
   EXPECT_THAT(text, HasSubstr("linux.maskedPaths[0]"));
 }
 
+TEST(Compile, ReadsListsOfNumbers) {
+  EXPECT_EQ(parse_bit_list("0-2, 5", 64), (std::vector<std::uint64_t>{0b100111}));
+  EXPECT_EQ(parse_bit_list("64", 65), (std::vector<std::uint64_t>{0, 1}));
+  for (const char* text : {"", "a", "2-1", "0-", "-1", "0-9876543210", "1,,2"}) {
+    EXPECT_FALSE(parse_bit_list(text, 64).has_value()) << text;
+  }
+}
+
+TEST(Compile, TurnsPoliciesIntoNumbersAndRefusesUnknownNames) {
+  auto wanted = request();
+  wanted.spec.process->scheduler = {"SCHED_BATCH", 5, 0, {"SCHED_FLAG_RESET_ON_FORK", "SCHED_FLAG_RECLAIM"}, 0, 0, 0};
+  wanted.spec.process->io_priority = {"IOPRIO_CLASS_BE", 4};
+  wanted.spec.linux_.memory_policy = {"MPOL_INTERLEAVE", "0-1", {"MPOL_F_STATIC_NODES"}};
+  auto plan = compile(wanted, facts());
+  ASSERT_TRUE(plan.ok()) << plan.error().message();
+  EXPECT_EQ(plan->process.scheduler->policy, 3U);
+  EXPECT_EQ(plan->process.scheduler->flags, 3U);
+  EXPECT_EQ(plan->process.io_priority, 2U << 13 | 4U);
+  EXPECT_EQ(plan->process.memory_policy->mode, 3U | 1U << 15);
+  EXPECT_EQ(plan->process.memory_policy->nodes, (std::vector<std::uint64_t>{3}));
+  wanted.spec.linux_.memory_policy->mode = "MPOL_DEFAULT";
+  EXPECT_EQ(error_of(wanted), "linux.memoryPolicy: the MPOL_DEFAULT mode requires 0 nodes but got 2");
+  wanted.spec.linux_.memory_policy->mode = "";
+  EXPECT_EQ(error_of(wanted), "linux.memoryPolicy: invalid memory policy mode \"\"");
+  wanted.spec.linux_.memory_policy.reset();
+  wanted.spec.process->scheduler->flags = {"SCHED_FLAG_OF_TOMORROW"};
+  EXPECT_EQ(error_of(wanted), "process.scheduler: unknown flag \"SCHED_FLAG_OF_TOMORROW\"");
+}
+
+TEST(Compile, MovesDevicesOnlyIntoAnotherNetwork) {
+  auto wanted = request();
+  wanted.spec.linux_.net_devices = {{"eth1", {""}}, {"eth2", {"lan%d"}}};
+  auto plan = compile(wanted, facts());
+  ASSERT_TRUE(plan.ok()) << plan.error().message();
+  const std::vector<std::pair<std::string, std::string>> expected{{"eth1", "eth1"}, {"eth2", "lan%d"}};
+  EXPECT_EQ(plan->net_devices, expected);
+  wanted.spec.linux_.net_devices = {{"eth1", {"a/b"}}};
+  EXPECT_EQ(error_of(wanted), "linux.netDevices: \"a/b\" is no device name");
+  wanted.spec.linux_.net_devices = {{"eth1", {""}}};
+  std::erase_if(wanted.spec.linux_.namespaces, [](const auto& entry) { return entry.type == "network"; });
+  EXPECT_EQ(error_of(wanted), "linux.netDevices: a device can only move into another network namespace");
+}
+
+TEST(Compile, RefusesWhatItDoesNotManage) {
+  auto wanted = request();
+  wanted.spec.linux_.intel_rdt = "{}";
+  EXPECT_THAT(error_of(wanted), HasSubstr("linux.intelRdt: this runtime does not manage"));
+}
+
 TEST(Compile, PutsTheInitInFront) {
   auto wanted = request();
   wanted.spec.annotations[spec::kInitAnnotation] = "true";

@@ -1,10 +1,14 @@
 // What a container looks like from inside, on the real kernel.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <linux/magic.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 
 #include <cstdio>
 
@@ -17,6 +21,27 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 using Kind = monitor::Event::Kind;
+
+/// A user namespace that nobody is in, whose 1,000 ids are the host's from `first` on.
+UniqueFd user_namespace_of(int first) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::unshare(CLONE_NEWUSER);
+    ::raise(SIGSTOP);
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(pid, &status, WUNTRACED);
+  const std::string map = fmt::format("0 {} 1000", first);
+  UniqueFd result;
+  if (sys::write_kernel_file(fmt::format("/proc/{}/uid_map", pid), map).ok() &&
+      sys::write_kernel_file(fmt::format("/proc/{}/gid_map", pid), map).ok()) {
+    result.reset(::open(fmt::format("/proc/{}/ns/user", pid).c_str(), O_RDONLY | O_CLOEXEC));
+  }
+  ::kill(pid, SIGKILL);
+  ::waitpid(pid, &status, 0);
+  return result;
+}
 
 class ContainerTest : public Bench {
  protected:
@@ -219,7 +244,7 @@ TEST_F(ContainerTest, GivesItsStreamsToItsUser) {
 // tmpfs can be mounted with mapped ids since Linux 6.3.
 bool lacks_mapped_mounts(const std::string& folder) {
   struct statfs file_system{};
-  struct utsname kernel{};
+  struct utsname kernel {};
   if (::statfs(folder.c_str(), &file_system) != 0 || ::uname(&kernel) != 0) return false;
   int major = 0;
   int minor = 0;
@@ -235,7 +260,8 @@ TEST_F(ContainerTest, MapsTheIdsOfAMount) {
   mount.uid_mappings = {{0, 1000, 10}};
   mount.gid_mappings = {{0, 2000, 10}};
   spec.mounts.push_back(mount);
-  EXPECT_EQ(output_of("stat -c %u:%g /data/file; ls /proc/1/fd | wc -w"), "1000:2000\n3\n");
+  EXPECT_EQ(output_of("stat -c %u:%g /data/file; exec ls /proc/self/fd"), "1000:2000\n0\n1\n2\n3\n")
+      << "3 is ls's own";
   struct stat status{};
   ASSERT_EQ(::stat((folder / "source/file").c_str(), &status), 0);
   EXPECT_EQ(status.st_uid, 0U) << "on the disk nothing has changed";
@@ -253,7 +279,88 @@ TEST_F(ContainerTest, MapsTheIdsOfAMountAsThoseOfTheContainer) {
   EXPECT_EQ(output_of("stat -c %u /mapped/file; echo more >> /mapped/file; echo $?"), "0\n0\n");
 }
 
-TEST_F(ContainerTest, LeaksNoDescriptors) { EXPECT_EQ(output_of("ls /proc/1/fd | tr '\\n' ' '"), "0 1 2 "); }
+TEST_F(ContainerTest, HasIdsOfItsOwnWhileFilesKeepTheirs) {
+  if (lacks_mapped_mounts(folder.path())) GTEST_SKIP() << "this kernel's tmpfs has no id-mapped mounts (Linux 6.3)";
+  constexpr std::uint32_t kFirst = 0x70000000;
+  spec.linux_.namespaces.push_back({"user", ""});
+  spec.linux_.uid_mappings = spec.linux_.gid_mappings = {{0, kFirst, 65536}};
+  // Nobody but root gets to the bundle, the layers and the sources.
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0700), 0);
+  for (const char* name : {"box/upper", "box/work", "source"}) ASSERT_TRUE(sys::make_directories(folder / name).ok());
+  compile_request.overlay = {{folder / "bundle/rootfs"}, folder / "box/upper", folder / "box/work"};
+  spec.mounts.push_back({"/mapped", "bind", folder / "source", {"rbind", "idmap"}, {}, {}});
+  spec.linux_.devices = {{"c", "/dev/kmsg-like", 1, 11, 0640, 3, 4}};
+  const std::string text = output_of(
+      "cat /proc/self/uid_map | tr -s ' '; stat -c %u:%g /etc/passwd /mapped; touch /made /mapped/made;"
+      "rm /etc/group; stat -c %u:%g:%a:%t:%T /dev/kmsg-like; stat -c %u:%a /dev/null; (echo x > /dev/null) && echo "
+      "open;"
+      "echo said > /dev/stderr; id -u; rm -r /mapped/made");
+  EXPECT_EQ(text, " 0 1879048192 65536\n0:0\n0:0\n3:4:640:1:b\n0:666\nopen\n0\n");
+  struct stat status{};
+  ASSERT_EQ(::stat((folder / "box/upper/made").c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, 0U) << "on the disk it belongs to whom it belongs to inside";
+  ASSERT_EQ(::lstat((folder / "box/upper/etc/group").c_str(), &status), 0);
+  EXPECT_TRUE(S_ISCHR(status.st_mode)) << "a whiteout";
+}
+
+TEST_F(ContainerTest, JoinsTheUserNamespaceOfAnother) {
+  const UniqueFd space = user_namespace_of(100000);
+  if (!space.valid()) GTEST_SKIP() << "no right to map ids";
+  spec.linux_.namespaces.push_back({"user", fmt::format("/proc/{}/fd/{}", ::getpid(), space.get())});
+  ASSERT_EQ(::chown((folder / "bundle/rootfs").c_str(), 100000, 100000), 0);
+  EXPECT_EQ(output_of("cat /proc/self/uid_map | tr -s ' '; echo pid $$; id -u"), " 0 100000 1000\npid 1\n0\n");
+}
+
+TEST_F(ContainerTest, HasTheMemoryPolicyAndAllCpus) {
+  if (!sys::exists("/proc/self/numa_maps")) GTEST_SKIP() << "this kernel knows no memory policies";
+  spec.linux_.memory_policy = {"MPOL_BIND", "0", {"MPOL_F_STATIC_NODES"}};
+  const std::string own = sys::read_file("/proc/self/status").value_or("");
+  const auto line = own.find("Cpus_allowed_list");
+  ASSERT_NE(line, std::string::npos);
+  const std::string cpus = own.substr(line, own.find('\n', line) - line);
+  cpu_set_t before;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(0, &one);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+  const std::string text =
+      output_of("head -n1 /proc/self/numa_maps | cut -d' ' -f2; grep Cpus_allowed_list /proc/self/status");
+  ::sched_setaffinity(0, sizeof before, &before);
+  EXPECT_EQ(text, "bind=static:0\n" + cpus + "\n") << "the pinning of who starts it is not the container's";
+}
+
+TEST_F(ContainerTest, FollowsALinkThatLeadsNowhereYet) {
+  // Like /etc/resolv.conf of images with systemd.
+  ASSERT_EQ(::symlink("../run/names/stub.conf", (folder / "bundle/rootfs/etc/resolv.conf").c_str()), 0);
+  ASSERT_EQ(::symlink("/nowhere/dir", (folder / "bundle/rootfs/link").c_str()), 0);
+  ASSERT_TRUE(sys::write_file_atomic(folder / "resolv", "nameserver").ok());
+  spec.mounts.push_back({"/etc/resolv.conf", "bind", folder / "resolv", {"bind"}, {}, {}});
+  spec.mounts.push_back({"/link/file", "bind", folder / "resolv", {"bind"}, {}, {}});
+  EXPECT_EQ(output_of("cat /etc/resolv.conf /run/names/stub.conf /nowhere/dir/file"), "nameservernameservernameserver");
+}
+
+TEST_F(ContainerTest, MountsATmpfsReadOnlyWithoutAMode) {
+  spec.mounts.push_back({"/data", "tmpfs", "tmpfs", {"ro"}, {}, {}});
+  spec.mounts.push_back({"/fresh", "tmpfs", "tmpfs", {}, {}, {}});
+  EXPECT_EQ(output_of("touch /data/x 2>/dev/null || echo read-only; stat -c %a /fresh"), "read-only\n1777\n");
+}
+
+TEST_F(ContainerTest, MakesDevReadOnlyWhenItIsComplete) {
+  spec.mounts[1].options.emplace_back("ro");
+  ASSERT_EQ(spec.mounts[1].destination, "/dev");
+  EXPECT_EQ(output_of("touch /dev/x 2>/dev/null || echo read-only; echo x > /dev/null && echo open"),
+            "read-only\nopen\n");
+}
+
+TEST_F(ContainerTest, TakesTheLastOfAVariableThatIsGivenTwice) {
+  spec.process->env = {"PATH=/bin", "A=1", "B=x", "A=2", "HOME="};
+  EXPECT_EQ(output_of("env | grep ^A=; echo $HOME"), "A=2\n/root\n");
+}
+
+TEST_F(ContainerTest, LeaksNoDescriptors) {
+  EXPECT_EQ(output_of("exec ls /proc/self/fd"), "0\n1\n2\n3\n") << "3 is ls's own";
+}
 
 TEST_F(ContainerTest, MakesAMissingWorkingDirectory) {
   spec.process->cwd = "/data/a/b";

@@ -3,20 +3,26 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <utility>
 
 #include "base/crash_point.hpp"
+#include "base/strings.hpp"
+#include "net/endpoint/device.hpp"
 #include "runtime/launch/child.hpp"
 #include "runtime/launch/hooks.hpp"
 #include "runtime/launch/launch.hpp"
 #include "runtime/launch/sync.hpp"
+#include "runtime/rootfs/id_map.hpp"
 #include "sys/file.hpp"
 #include "sys/message.hpp"
 #include "sys/process.hpp"
@@ -82,27 +88,140 @@ Result<void> write_maps(const LaunchPlan& plan, pid_t pid) {
 
 /// What clone3 creates; the rest the child unshares at its right moment.
 std::uint64_t clone_flags(const LaunchPlan& plan) {
-  const std::uint64_t later = CLONE_NEWCGROUP | CLONE_NEWTIME;
-  const bool joins_user =
-      std::ranges::any_of(plan.join_namespaces, [](const auto& entry) { return entry.flag == CLONE_NEWUSER; });
-  // With a user namespace to join, the others must be created inside of it.
-  return joins_user ? plan.create_namespaces & CLONE_NEWPID : plan.create_namespaces & ~later;
+  return plan.create_namespaces & ~std::uint64_t{CLONE_NEWCGROUP | CLONE_NEWTIME};
 }
 
-/// A pid namespace is entered by children only, so the parent sets its own for
-/// them.
-Result<void> choose_pid_namespace(const LaunchPlan& plan, ChildSetup& setup) {
+const NamespacePath* joined_user(const LaunchPlan& plan) {
+  const auto found = std::ranges::find(plan.join_namespaces, std::uint64_t{CLONE_NEWUSER}, &NamespacePath::flag);
+  return found == plan.join_namespaces.end() ? nullptr : &*found;
+}
+
+/// The process between: enters the user namespace and makes the container's process there, as a child of our own.
+[[noreturn]] void make_in_user_namespace(const UniqueFd& space, std::uint64_t flags, int sync,
+                                         const std::function<void()>& run) {
+  const auto make = [&]() -> Result<pid_t> {
+    if (::setns(space.get(), CLONE_NEWUSER) != 0) return os_error("join the user namespace");
+    if (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0) return os_error("become root of the user namespace");
+    clone_args arguments{};
+    arguments.flags = flags | CLONE_PARENT;
+    const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (pid == 0) run();
+    if (pid < 0) return os_error("create the container's process and namespaces");
+    return static_cast<pid_t>(pid);
+  };
+  const auto made = make();
+  (void)sys::send_message(sync, made ? "+" + std::to_string(*made) : "-" + made.error().message());
+  ::_exit(0);
+}
+
+/// With a user namespace to join, the others must be created inside of it, so that they belong to it.
+Result<Cloned> clone_in_user_namespace(const NamespacePath& user, std::uint64_t flags, const UniqueFd& group,
+                                       const std::function<void()>& run) {
+  const UniqueFd space{::open(user.path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!space.valid()) return os_error("join namespace {}", user.path);
+  TRY_ASSIGN(auto pair, sys::seqpacket_pair());
+  TRY_ASSIGN(const Cloned between, clone_child(0, group));
+  if (between.pid == 0) make_in_user_namespace(space, flags, pair.second.get(), run);
+  pair.second.reset();
+  auto message = sync::receive(pair.first.get());
+  (void)sys::wait_child(between.pid);
+  if (!message) return std::move(message).error();
+  const std::string_view text = message->data;
+  const auto pid = text.starts_with('+') ? parse_unsigned(text.substr(1)) : std::nullopt;
+  if (!pid)
+    return make_error(Errc::failed, "{}", text.empty() ? "the user namespace's process has gone" : text.substr(1));
+  Cloned cloned;
+  cloned.pid = static_cast<pid_t>(*pid);
+  TRY_ASSIGN(cloned.pidfd, sys::open_pidfd(cloned.pid));  // it is our child: its number is not given away
+  return cloned;
+}
+
+std::string own_namespace(std::uint64_t flag) {
+  const char* name = flag == CLONE_NEWNET      ? "net"
+                     : flag == CLONE_NEWIPC    ? "ipc"
+                     : flag == CLONE_NEWUTS    ? "uts"
+                     : flag == CLONE_NEWCGROUP ? "cgroup"
+                                               : "time";
+  return fmt::format("/proc/self/ns/{}", name);
+}
+
+/// Namespaces that this process is in for the moment of the clone.
+class BorrowedNamespaces {
+ public:
+  BorrowedNamespaces() = default;
+  BorrowedNamespaces(const BorrowedNamespaces&) = delete;
+  BorrowedNamespaces& operator=(const BorrowedNamespaces&) = delete;
+  ~BorrowedNamespaces() { (void)give_back(); }
+
+  Result<void> enter(const NamespacePath& entry) {
+    UniqueFd own{::open(own_namespace(entry.flag).c_str(), O_RDONLY | O_CLOEXEC)};
+    const UniqueFd fd{::open(entry.path.c_str(), O_RDONLY | O_CLOEXEC)};
+    if (!own.valid() || !fd.valid() || ::setns(fd.get(), static_cast<int>(entry.flag)) != 0) {
+      return os_error("join namespace {}", entry.path);
+    }
+    own_.push_back(std::move(own));
+    return {};
+  }
+  Result<void> give_back() {
+    for (const auto& own : std::exchange(own_, {})) {
+      if (::setns(own.get(), 0) != 0) return os_error("return to the own namespace");
+    }
+    return {};
+  }
+
+ private:
+  std::vector<UniqueFd> own_;
+};
+
+/// A pid namespace is entered by children only, so the parent sets its own for them. Another user namespace may have no
+/// rights over the other namespaces to be joined, so the process is born in them.
+Result<void> choose_namespaces(const LaunchPlan& plan, ChildSetup& setup, BorrowedNamespaces& borrowed) {
+  const bool other_user =
+      ((plan.create_namespaces & CLONE_NEWUSER) != 0 || joined_user(plan) != nullptr) && ::geteuid() == 0;
   for (const auto& entry : plan.join_namespaces) {
+    if (entry.flag == CLONE_NEWUSER) continue;
+    if (other_user && entry.flag != CLONE_NEWPID && entry.flag != CLONE_NEWNS) {
+      TRY(borrowed.enter(entry));
+      continue;
+    }
     if (entry.flag != CLONE_NEWPID) {
-      // The user namespace comes first: it decides on the rights to join the
-      // others.
-      setup.paths.insert(entry.flag == CLONE_NEWUSER ? setup.paths.begin() : setup.paths.end(), entry);
+      setup.paths.push_back(entry);
       continue;
     }
     const UniqueFd fd{::open(entry.path.c_str(), O_RDONLY | O_CLOEXEC)};
     if (!fd.valid() || ::setns(fd.get(), CLONE_NEWPID) != 0) return os_error("join namespace {}", entry.path);
   }
   return {};
+}
+
+/// What a process in a new user namespace cannot take for itself: the pipes that are its standard streams, so that its
+/// users can open /dev/stderr, and limits above ours.
+Result<void> give_to_stranger(const LaunchPlan& plan, const Options& options, pid_t pid) {
+  if ((plan.create_namespaces & CLONE_NEWUSER) == 0 || ::geteuid() != 0) return {};
+  const auto uid = rootfs::id_outside(plan.uid_mappings, 0);
+  const auto gid = rootfs::id_outside(plan.gid_mappings, 0);
+  if (!plan.process.terminal && uid && gid) {
+    for (const int fd : {options.stdio.input, options.stdio.output, options.stdio.error}) {
+      struct stat status{};
+      if (::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode)) (void)!::fchown(fd, *uid, *gid);
+    }
+  }
+  for (const auto& limit : plan.process.limits) {
+    const auto resource = static_cast<__rlimit_resource>(limit.resource);
+    rlimit value{};
+    if (::prlimit(pid, resource, nullptr, &value) != 0 || limit.hard <= value.rlim_max) continue;
+    value.rlim_max = limit.hard;
+    // Without the right to, the process itself fails and says so.
+    (void)::prlimit(pid, resource, &value, nullptr);
+  }
+  return {};
+}
+
+std::string network_of(const LaunchPlan& plan, pid_t pid) {
+  for (const auto& entry : plan.join_namespaces) {
+    if (entry.flag == CLONE_NEWNET) return entry.path;
+  }
+  return fmt::format("/proc/{}/ns/net", pid);
 }
 
 bool readable(int socket) {
@@ -146,18 +265,28 @@ Result<Launch> Launch::begin(const LaunchPlan& plan, const Options& options) {
     }
     TRY_ASSIGN(auto pair, sys::seqpacket_pair());
     ChildSetup setup;
-    TRY_ASSIGN(setup.mapped, rootfs::make_mapped_mounts(plan));
-    TRY(choose_pid_namespace(plan, setup));
+    TRY_ASSIGN(setup.prepared, rootfs::prepare_mounts(plan));
+    BorrowedNamespaces borrowed;
+    TRY(choose_namespaces(plan, setup, borrowed));
     setup.sync = pair.second.get();
     for (const auto& file : task_files) setup.task_files.push_back(file.get());
-    TRY_ASSIGN(Cloned cloned, clone_child(clone_flags(plan), unified));
-    if (cloned.pid == 0) run_child(plan, options, setup);
+    Cloned cloned;
+    if (const NamespacePath* user = joined_user(plan)) {
+      const auto run = [&] { run_child(plan, options, setup); };
+      TRY_ASSIGN(cloned, clone_in_user_namespace(*user, clone_flags(plan), unified, run));
+    } else {
+      TRY_ASSIGN(cloned, clone_child(clone_flags(plan), unified));
+      if (cloned.pid == 0) run_child(plan, options, setup);
+    }
+    TRY(borrowed.give_back());
     s.pid = cloned.pid;
     s.pidfd = std::move(cloned.pidfd);
     s.sync = std::move(pair.first);
     pair.second.reset();
     TRY(write_maps(plan, s.pid));
+    TRY(give_to_stranger(plan, options, s.pid));
     for (const auto& attachment : plan.attachments) TRY(net::endpoint::create_pair(attachment, s.pid));
+    TRY(net::endpoint::move_devices(plan.net_devices, network_of(plan, s.pid)).with("linux.netDevices"));
     return tell_child(s.sync.get(), sync::kGo + std::to_string(s.pid));
   };
   if (auto done = start(); !done) {

@@ -92,6 +92,19 @@ struct CapabilityMasks {
   std::uint64_t bounding = 0, effective = 0, inheritable = 0, permitted = 0, ambient = 0;
 };
 
+/// Arguments of sched_setattr(2).
+struct SchedulerPlan {
+  std::uint32_t policy = 0, priority = 0;
+  std::int32_t nice = 0;
+  std::uint64_t flags = 0, runtime = 0, deadline = 0, period = 0;
+};
+
+/// Arguments of set_mempolicy(2): bit i of `nodes` stands for node i.
+struct MemoryPolicyPlan {
+  std::uint32_t mode = 0;
+  std::vector<std::uint64_t> nodes;
+};
+
 /// What the process is when it starts; `exec` into a running container uses the same.
 struct ProcessPlan {
   std::vector<std::string> args, env;  ///< no args: the configuration has no process; it can be created, not started
@@ -108,8 +121,11 @@ struct ProcessPlan {
   bool no_new_privileges = false;
   std::string apparmor_profile, selinux_label;
   std::optional<int> oom_score_adj;
-  std::optional<spec::Scheduler> scheduler;
-  std::optional<spec::IoPriority> io_priority;
+  std::optional<SchedulerPlan> scheduler;
+  std::optional<std::uint32_t> io_priority;  ///< as ioprio_set(2) takes it
+  std::optional<MemoryPolicyPlan> memory_policy;
+  /// Bit i stands for CPU i: of processes that exec brings in, before and after they enter the container's groups.
+  std::vector<std::uint64_t> exec_cpus_initial, exec_cpus_final;
   std::uint64_t personality = 0;
   bool set_personality = false;
   std::string seccomp_program;  ///< struct sock_filter[], empty: unconfined
@@ -144,6 +160,7 @@ struct LaunchPlan {
   std::string hostname, domainname;
   std::vector<std::pair<std::string, std::string>> sysctls;  ///< "net/ipv4/ip_forward"
   std::vector<net::endpoint::Attachment> attachments;
+  std::vector<std::pair<std::string, std::string>> net_devices;  ///< the host's name, the container's
   bool resolver = false;
   std::vector<HookPlan> prestart, create_runtime, create_container, start_container, poststart, poststop;
   std::vector<std::pair<std::string, std::string>> annotations;

@@ -8,7 +8,7 @@
 
 namespace compose::runtime {
 
-inline constexpr std::uint64_t kPlanVersion = 2;
+inline constexpr std::uint64_t kPlanVersion = 3;
 
 template <typename T, typename U>
 concept IsMaybeConst = std::same_as<std::remove_const_t<T>, U>;
@@ -20,21 +20,6 @@ void fields(A& a, T& v) {
   a("container", v.container_id);
   a("host", v.host_id);
   a("size", v.size);
-}
-template <typename A, IsMaybeConst<Scheduler> T>
-void fields(A& a, T& v) {
-  a("policy", v.policy);
-  a("nice", v.nice);
-  a("priority", v.priority);
-  a("flags", v.flags);
-  a("runtime", v.runtime);
-  a("deadline", v.deadline);
-  a("period", v.period);
-}
-template <typename A, IsMaybeConst<IoPriority> T>
-void fields(A& a, T& v) {
-  a("class", v.io_class);
-  a("priority", v.priority);
 }
 }  // namespace spec
 
@@ -119,6 +104,21 @@ void fields(A& a, T& v) {
   a("permitted", v.permitted);
   a("ambient", v.ambient);
 }
+template <typename A, IsMaybeConst<SchedulerPlan> T>
+void fields(A& a, T& v) {
+  a("policy", v.policy);
+  a("priority", v.priority);
+  a("nice", v.nice);
+  a("flags", v.flags);
+  a("runtime", v.runtime);
+  a("deadline", v.deadline);
+  a("period", v.period);
+}
+template <typename A, IsMaybeConst<MemoryPolicyPlan> T>
+void fields(A& a, T& v) {
+  a("mode", v.mode);
+  a("nodes", v.nodes);
+}
 template <typename A, IsMaybeConst<ProcessPlan> T>
 void fields(A& a, T& v) {
   a("args", v.args);
@@ -141,6 +141,9 @@ void fields(A& a, T& v) {
   a("oom_score_adj", v.oom_score_adj);
   a("scheduler", v.scheduler);
   a("io_priority", v.io_priority);
+  a("memory_policy", v.memory_policy);
+  a("exec_cpus_initial", v.exec_cpus_initial);
+  a("exec_cpus_final", v.exec_cpus_final);
   a("personality", v.personality);
   a("set_personality", v.set_personality);
   a("seccomp_program", v.seccomp_program);
@@ -202,6 +205,7 @@ void fields(A& a, T& v) {
   a("domainname", v.domainname);
   a("sysctls", v.sysctls);
   a("attachments", v.attachments);
+  a("net_devices", v.net_devices);
   a("resolver", v.resolver);
   a("prestart", v.prestart);
   a("create_runtime", v.create_runtime);

@@ -26,10 +26,10 @@ Result<sys::Message> receive(int socket, std::size_t limit) {
 }
 
 Result<void> send_listener(const ProcessPlan& process, int listener, pid_t pid, const std::string& state) {
-  TRY_ASSIGN(const UniqueFd socket,
-             sys::connect_unix(process.seccomp_listener, SOCK_STREAM).with("linux.seccomp.listenerPath"));
+  TRY_ASSIGN(const UniqueFd socket, sys::connect_unix(process.seccomp_listener, SOCK_STREAM)
+                                        .with("linux.seccomp.listenerPath: failed to connect with seccomp agent"));
   const std::string text =
-      fmt::format(R"({{"ociVersion":"1.2.0","fds":["seccompFd"],"pid":{},"metadata":{},"state":{}}})", pid,
+      fmt::format(R"({{"ociVersion":"1.3.0","fds":["seccompFd"],"pid":{},"metadata":{},"state":{}}})", pid,
                   json_string(process.seccomp_metadata), state);
   const std::array<int, 1> fds{listener};
   return sys::send_message(socket.get(), text, fds);

@@ -8,17 +8,20 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "runtime/rootfs/mount_calls.hpp"
+#include <algorithm>
+
 #include "sys/file.hpp"
 #include "sys/process.hpp"
+
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE 0x8000
+#endif
 
 namespace compose::runtime::rootfs {
 namespace {
 
-using launch::RootStep;
-
 /// A user namespace that nobody is in: it lives as long as the descriptor.
-Result<UniqueFd> namespace_for(const RootStep& step) {
+Result<UniqueFd> namespace_for(const std::string& uids, const std::string& gids) {
   clone_args arguments{};
   int pidfd = -1;
   arguments.flags = CLONE_NEWUSER | CLONE_PIDFD;
@@ -31,8 +34,8 @@ Result<UniqueFd> namespace_for(const RootStep& step) {
   }
   const UniqueFd process{pidfd};
   const auto open_mapped = [&]() -> Result<UniqueFd> {
-    TRY(sys::write_kernel_file(fmt::format("/proc/{}/uid_map", pid), map_text(step.uid_mappings)).with("uidMappings"));
-    TRY(sys::write_kernel_file(fmt::format("/proc/{}/gid_map", pid), map_text(step.gid_mappings)).with("gidMappings"));
+    TRY(sys::write_kernel_file(fmt::format("/proc/{}/uid_map", pid), uids).with("uidMappings"));
+    TRY(sys::write_kernel_file(fmt::format("/proc/{}/gid_map", pid), gids).with("gidMappings"));
     UniqueFd fd{::open(fmt::format("/proc/{}/ns/user", pid).c_str(), O_RDONLY | O_CLOEXEC)};
     if (!fd.valid()) return os_error("open the user namespace");
     return fd;
@@ -43,20 +46,30 @@ Result<UniqueFd> namespace_for(const RootStep& step) {
   return result;
 }
 
-Result<UniqueFd> make_mapped_mount(const RootStep& step) {
-  TRY_ASSIGN(UniqueFd tree, clone_mount(AT_FDCWD, step.source, step.recursive, step.no_follow).with("bind source"));
-  TRY_ASSIGN(const UniqueFd space, namespace_for(step));
+}  // namespace
+
+Result<void> IdMapper::map(int mount, const std::vector<spec::IdMapping>& uids,
+                           const std::vector<spec::IdMapping>& gids, bool recursive) {
+  const std::string uid_text = map_text(uids);
+  const std::string gid_text = map_text(gids);
+  auto found = std::ranges::find_if(
+      known_, [&](const Known& known) { return known.uids == uid_text && known.gids == gid_text; });
+  if (found == known_.end()) {
+    TRY_ASSIGN(UniqueFd space, namespace_for(uid_text, gid_text));
+    known_.push_back({uid_text, gid_text, std::move(space)});
+    found = std::prev(known_.end());
+  }
   mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_IDMAP;
-  attributes.userns_fd = static_cast<std::uint64_t>(space.get());
-  const unsigned flags = AT_EMPTY_PATH | (step.recursive_id_map ? AT_RECURSIVE : 0U);
-  if (::mount_setattr(tree.get(), "", flags, &attributes, sizeof attributes) != 0) {
-    return os_error("map the ids of {}", step.source);
+  attributes.userns_fd = static_cast<std::uint64_t>(found->space.get());
+  const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U);
+  if (::mount_setattr(mount, "", flags, &attributes, sizeof attributes) == 0) return {};
+  if (errno == EINVAL) {
+    return make_error(Errc::unsupported, "{} cannot map ids",
+                      recursive ? "its file system, or one mounted below it," : "its file system");
   }
-  return tree;
+  return os_error("map ids");
 }
-
-}  // namespace
 
 std::string map_text(const std::vector<spec::IdMapping>& mappings) {
   std::string text;
@@ -64,14 +77,11 @@ std::string map_text(const std::vector<spec::IdMapping>& mappings) {
   return text;
 }
 
-Result<std::vector<MappedMount>> make_mapped_mounts(const launch::LaunchPlan& plan) {
-  std::vector<MappedMount> mounts;
-  for (const auto& step : plan.steps) {
-    if (step.uid_mappings.empty()) continue;
-    TRY_ASSIGN(UniqueFd tree, make_mapped_mount(step).with("mount \"{}\" ({})", step.target, step.where));
-    mounts.push_back({&step, std::move(tree)});
+std::optional<std::uint32_t> id_outside(const std::vector<spec::IdMapping>& mappings, std::uint32_t id) {
+  for (const auto& map : mappings) {
+    if (id >= map.container_id && id - map.container_id < map.size) return map.host_id + (id - map.container_id);
   }
-  return mounts;
+  return std::nullopt;
 }
 
 }  // namespace compose::runtime::rootfs

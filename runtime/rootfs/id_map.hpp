@@ -1,30 +1,35 @@
 #pragma once
-// Id-mapped mounts (config.md, "Mounts": uidMappings, gidMappings, idmap,
-// ridmap; mount_setattr(2)).
-//
-// The kernel asks for rights over the file system itself, which the container's
-// process may have given up with its user namespace, and for a user namespace
-// that stands for the mapping. So the runtime makes these mounts beforehand,
-// detached, and the container's process only puts them in place.
-#include <utility>
+// Id-mapped mounts (config.md, "Mounts": uidMappings, gidMappings, idmap, ridmap; mount_setattr(2)).
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/error.hpp"
 #include "base/unique_fd.hpp"
-#include "runtime/launch/plan.hpp"
+#include "runtime/spec/spec.hpp"
 
 namespace compose::runtime::rootfs {
 
-struct MappedMount {
-  const launch::RootStep* step = nullptr;
-  UniqueFd tree;
-};
+/// Maps the ids of mounts. The kernel takes a user namespace for a mapping: one is made for each mapping asked for,
+/// with nobody in it. /proc must be the one of this process's pid namespace.
+class IdMapper {
+ public:
+  /// `mount` is a detached copy; files of id containerID look as if they were hostID's, and the other way round.
+  Result<void> map(int mount, const std::vector<spec::IdMapping>& uids, const std::vector<spec::IdMapping>& gids,
+                   bool recursive);
 
-/// The id-mapped mounts of the plan, in its order. /proc must be the one of
-/// this process's pid namespace.
-Result<std::vector<MappedMount>> make_mapped_mounts(const launch::LaunchPlan& plan);
+ private:
+  struct Known {
+    std::string uids, gids;
+    UniqueFd space;
+  };
+  std::vector<Known> known_;
+};
 
 /// The text for uid_map and gid_map: "inside outside count" a line.
 std::string map_text(const std::vector<spec::IdMapping>& mappings);
+
+/// The id outside that stands for `id` inside; nothing if it is not mapped.
+std::optional<std::uint32_t> id_outside(const std::vector<spec::IdMapping>& mappings, std::uint32_t id);
 
 }  // namespace compose::runtime::rootfs

@@ -124,6 +124,7 @@ Result<UniqueFd> StepRunner::target_directory(const RootStep& step) {
 }
 
 Result<void> StepRunner::filesystem(const RootStep& step) {
+  const bool was_there = open_in_root(root_, step.target, O_PATH | O_DIRECTORY).ok();
   TRY_ASSIGN(const UniqueFd target, target_directory(step));
   if (needs_classic(step)) {
     TRY(mount_classic(step, target.get()));
@@ -143,10 +144,16 @@ Result<void> StepRunner::filesystem(const RootStep& step) {
   if (!plan_.mount_label.empty() && (step.type == "tmpfs" || step.type == "mqueue" || step.type == "devpts")) {
     TRY(system.option("context=" + plan_.mount_label));
   }
-  // Content is copied before the mount can be read-only.
-  const std::uint64_t late = step.copy_up ? step.attr_set & MOUNT_ATTR_RDONLY : 0;
-  TRY_ASSIGN(const UniqueFd mount, system.mount(step.attr_set & ~late));
-  if (step.type == "tmpfs" && step.data.find("mode=") == std::string::npos) {
+  // Its mode is set and content copied before the mount can be read-only.
+  const std::uint64_t late = step.type == "tmpfs" || step.copy_up ? step.attr_set & MOUNT_ATTR_RDONLY : 0;
+  auto made = system.mount(step.attr_set & ~late);
+  if (!made && step.type == "sysfs" && made.error().sys_errno() == EPERM) {
+    // It shows a network, and this one belongs to another user namespace: the host's, read-only.
+    return host_sysfs(step, target.get());
+  }
+  if (!made) return std::move(made).error();
+  const UniqueFd mount = std::move(*made);
+  if (step.type == "tmpfs" && was_there && step.data.find("mode=") == std::string::npos) {
     // Without a mode of its own a tmpfs takes the one of the directory it
     // covers, as under Docker.
     struct stat covered{};
@@ -160,10 +167,16 @@ Result<void> StepRunner::filesystem(const RootStep& step) {
   return attach_mount(mount.get(), target.get());
 }
 
+Result<void> StepRunner::host_sysfs(const RootStep& step, int target) {
+  TRY_ASSIGN(const UniqueFd tree, clone_mount(AT_FDCWD, "/sys", /*recursive=*/true));
+  TRY(set_mount_attributes(tree.get(), step.attr_set | MOUNT_ATTR_RDONLY, 0, /*recursive=*/true));
+  TRY(set_mount_propagation(tree.get(), MS_PRIVATE | MS_REC));
+  return attach_mount(tree.get(), target);
+}
+
 Result<UniqueFd> StepRunner::bind_source(const RootStep& step) const {
-  for (const auto& mount : mapped_) {
-    if (mount.step != &step) continue;
-    UniqueFd copy{::fcntl(mount.tree.get(), F_DUPFD_CLOEXEC, 3)};
+  if (const PreparedMount* prepared = prepared_.find(step)) {
+    UniqueFd copy{::fcntl(prepared->tree.get(), F_DUPFD_CLOEXEC, 3)};
     if (!copy.valid()) return os_error("bind source {}", step.source);
     return copy;
   }
@@ -193,6 +206,10 @@ Result<void> StepRunner::bind(const RootStep& step) {
 }
 
 Result<void> StepRunner::device(const RootStep& step) {
+  if (const PreparedMount* prepared = prepared_.find(step)) {
+    TRY_ASSIGN(const UniqueFd target, make_file_in_root(root_, step.target));
+    return attach_mount(prepared->tree.get(), target.get());
+  }
   TRY_ASSIGN(const Entry entry, entry_in_root(root_, step.target));
   const mode_t type = step.type == "b" ? S_IFBLK : step.type == "p" ? S_IFIFO : S_IFCHR;
   const dev_t number = step.type == "p" ? 0 : ::makedev(step.major, step.minor);

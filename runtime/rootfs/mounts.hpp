@@ -10,25 +10,26 @@
 #include "base/error.hpp"
 #include "base/unique_fd.hpp"
 #include "runtime/launch/plan.hpp"
-#include "runtime/rootfs/id_map.hpp"
+#include "runtime/rootfs/prepared.hpp"
 
 namespace compose::runtime::rootfs {
 
 /// Cuts the calling process's mounts off from the host's (or as
 /// plan.root_propagation asks), mounts the overlay or the root on itself, and
 /// opens it. Runs in the new mount namespace.
-Result<UniqueFd> mount_root(const launch::LaunchPlan& plan);
+Result<UniqueFd> mount_root(const launch::LaunchPlan& plan, const Prepared& prepared);
 
 class StepRunner {
  public:
-  StepRunner(const launch::LaunchPlan& plan, int root, const std::vector<MappedMount>& mapped)
-      : plan_{plan}, root_{root}, mapped_{mapped} {}
+  StepRunner(const launch::LaunchPlan& plan, int root, const Prepared& prepared)
+      : plan_{plan}, root_{root}, prepared_{prepared} {}
   /// Errors begin with the step: `mount "/proc" (mounts[3]): permission
   /// denied`.
   Result<void> run(const launch::RootStep& step);
 
  private:
   Result<void> filesystem(const launch::RootStep& step);
+  Result<void> host_sysfs(const launch::RootStep& step, int target);
   Result<void> bind(const launch::RootStep& step);
   Result<UniqueFd> bind_source(const launch::RootStep& step) const;
   Result<void> cgroups(const launch::RootStep& step);
@@ -42,7 +43,7 @@ class StepRunner {
 
   const launch::LaunchPlan& plan_;
   int root_;
-  const std::vector<MappedMount>& mapped_;
+  const Prepared& prepared_;
   UniqueFd null_;   ///< the host's /dev/null, checked
   UniqueFd empty_;  ///< a read-only tmpfs that covers masked directories
 };

@@ -4,6 +4,11 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
 
 #include "base/strings.hpp"
 
@@ -34,6 +39,42 @@ std::vector<std::string> components(const std::string& path) {
   return parts;
 }
 
+/// The text of the link at `path`; nothing if there is no link.
+std::optional<std::string> link_at(int root, const std::string& path) {
+  const UniqueFd fd{openat2_retrying(root, path, O_PATH | O_NOFOLLOW, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)};
+  std::string text(4096, '\0');
+  const ssize_t size = fd.valid() ? ::readlinkat(fd.get(), "", text.data(), text.size()) : -1;
+  if (size < 0) return std::nullopt;
+  text.resize(static_cast<std::size_t>(size));
+  return text;
+}
+
+/// Where `path` leads to when its links are followed by their text, also those that lead to nothing yet
+/// (/etc/resolv.conf -> ../run/systemd/resolve/stub-resolv.conf in many images). What is made there is made without
+/// following any link, so one that changes meanwhile is an error and not a way out.
+std::string through_links(int root, const std::string& path) {
+  constexpr int kMostLinks = 40;  // as the kernel has it (path_resolution(7))
+  std::vector<std::string> rest = components(path);
+  std::ranges::reverse(rest);
+  std::vector<std::string> done;
+  for (int links = 0; !rest.empty();) {
+    std::string part = std::move(rest.back());
+    rest.pop_back();
+    if (part == "..") {
+      if (!done.empty()) done.pop_back();
+      continue;
+    }
+    done.push_back(std::move(part));
+    const auto text = link_at(root, "/" + join(done, "/"));
+    if (!text || ++links > kMostLinks) continue;
+    done.pop_back();
+    if (text->starts_with('/')) done.clear();
+    auto more = components(*text);
+    rest.insert(rest.end(), std::make_move_iterator(more.rbegin()), std::make_move_iterator(more.rend()));
+  }
+  return "/" + join(done, "/");
+}
+
 }  // namespace
 
 Result<UniqueFd> open_in_root(int root, const std::string& path, std::uint64_t flags, bool no_symlinks) {
@@ -41,7 +82,9 @@ Result<UniqueFd> open_in_root(int root, const std::string& path, std::uint64_t f
   UniqueFd fd{openat2_retrying(root, path, flags, 0, resolve)};
   if (!fd.valid()) {
     if (errno == ELOOP && no_symlinks) {
-      return make_error(Errc::invalid, "\"{}\" in the root file system is a symbolic link", path);
+      return make_error(Errc::invalid,
+                        "\"{}\" must be mounted on ordinary directory: in the root file system it is a symbolic link",
+                        path);
     }
     return os_error("open \"{}\" in the root file system", path);
   }
@@ -55,7 +98,7 @@ Result<UniqueFd> make_directory_in_root(int root, const std::string& path, bool 
   if (!current.valid()) return os_error("open the root file system");
   std::string prefix;
   bool made = false;
-  for (const auto& part : components(path)) {
+  for (const auto& part : components(no_symlinks ? path : through_links(root, path))) {
     prefix += "/" + part;
     if (!made) {
       auto next = open_in_root(root, prefix, O_PATH | O_DIRECTORY, no_symlinks);
@@ -88,9 +131,10 @@ Result<Entry> entry_in_root(int root, const std::string& path) {
   return entry;
 }
 
-Result<UniqueFd> make_file_in_root(int root, const std::string& path) {
-  auto file = open_in_root(root, path, O_PATH);
+Result<UniqueFd> make_file_in_root(int root, const std::string& wanted) {
+  auto file = open_in_root(root, wanted, O_PATH);
   if (file || file.error().sys_errno() != ENOENT) return file;
+  const std::string path = through_links(root, wanted);
   TRY_ASSIGN(const Entry entry, entry_in_root(root, path));
   const UniqueFd made{openat2_retrying(entry.parent.get(), entry.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0755,
                                        RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)};

@@ -9,6 +9,7 @@
 #include "base/strings.hpp"
 #include "runtime/rootfs/mount_calls.hpp"
 #include "runtime/rootfs/mounts.hpp"
+#include "runtime/rootfs/prepared.hpp"
 #include "sys/file.hpp"
 #include "sys/user_namespace.hpp"
 
@@ -22,6 +23,8 @@ Result<UniqueFd> open_path(const std::string& path, const char* what) {
 }
 
 std::string fd_path(const UniqueFd& fd) { return fmt::format("/proc/self/fd/{}", fd.get()); }
+
+}  // namespace
 
 /// Layers are named by descriptors: mount(2) takes one page of options, which a few dozen full paths would overflow,
 /// no character of a path needs escaping, and the container's /proc/mounts does not show the host's folders.
@@ -52,6 +55,8 @@ Result<void> mount_overlay(const launch::Overlay& overlay, const std::string& ta
   return {};
 }
 
+namespace {
+
 /// The mount point that `path` is on.
 Result<std::string> mount_point_of(const std::string& path) {
   TRY_ASSIGN(const std::string mountinfo, sys::read_file("/proc/self/mountinfo"));
@@ -81,10 +86,23 @@ Result<void> cut_off(const launch::LaunchPlan& plan) {
   return {};
 }
 
+/// A root that was mounted beforehand. The way to its path may be closed to the container's user namespace; any place
+/// in the new mount namespace does, since pivot() ends with nothing else left.
+Result<UniqueFd> attach_root(const launch::LaunchPlan& plan, const UniqueFd& tree) {
+  UniqueFd target{::open(plan.root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  if (!target.valid()) target.reset(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  TRY(set_mount_propagation(tree.get(), MS_PRIVATE | MS_REC));
+  TRY(attach_mount(tree.get(), target.get()).with("root.path"));
+  UniqueFd root{::fcntl(tree.get(), F_DUPFD_CLOEXEC, 3)};
+  if (!root.valid()) return os_error("root");
+  return root;
+}
+
 }  // namespace
 
-Result<UniqueFd> mount_root(const launch::LaunchPlan& plan) {
+Result<UniqueFd> mount_root(const launch::LaunchPlan& plan, const Prepared& prepared) {
   TRY(cut_off(plan));
+  if (prepared.root.valid()) return attach_root(plan, prepared.root);
   if (plan.overlay) {
     TRY(mount_overlay(*plan.overlay, plan.root));
   } else {
@@ -96,9 +114,42 @@ Result<UniqueFd> mount_root(const launch::LaunchPlan& plan) {
   return open_path(plan.root, "root");
 }
 
+namespace {
+
+/// Without pivot_root(2) the host's mounts stay, out of sight but there: with a whole proc or sysfs among them the
+/// kernel would let the container's user namespaces mount one without masks (mount_namespaces(7)).
+Result<void> remove_kernel_files() {
+  TRY_ASSIGN(const std::string mountinfo, sys::read_file("/proc/self/mountinfo"));
+  std::vector<std::string> points;
+  for (const auto& line : split(mountinfo, '\n')) {
+    const auto dash = line.find(" - ");
+    const auto words = split(line, ' ');
+    if (dash == std::string::npos || words.size() < 5) continue;
+    const std::string_view type = std::string_view{line}.substr(dash + 3);
+    if (type.starts_with("proc ") || type.starts_with("sysfs ")) points.push_back(words[4]);
+  }
+  std::string root(4096, '\0');
+  const ssize_t size = ::readlink("/proc/self/cwd", root.data(), root.size());
+  if (size < 0) return os_error("--no-pivot: find the root");
+  root.resize(static_cast<std::size_t>(size));
+  for (auto point = points.rbegin(); point != points.rend(); ++point) {
+    if (*point == root || point->starts_with(root + "/")) continue;
+    if (::umount2(point->c_str(), MNT_DETACH) == 0) continue;
+    // It is locked in a user namespace: covered it is as good as gone.
+    if (errno != EINVAL && errno != EPERM) return os_error("--no-pivot: unmount {}", *point);
+    if (::mount("tmpfs", point->c_str(), "tmpfs", MS_RDONLY, "size=0") != 0) {
+      return os_error("--no-pivot: cover {}", *point);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<void> pivot(int root, bool no_pivot) {
   if (::fchdir(root) != 0) return os_error("enter the root");
   if (no_pivot) {
+    TRY(remove_kernel_files());
     if (::mount(".", "/", nullptr, MS_MOVE, nullptr) != 0) return os_error("move the root");
     if (::chroot(".") != 0 || ::chdir("/") != 0) return os_error("chroot");
     return {};

@@ -5,6 +5,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <set>
+
 #include "base/sha256.hpp"
 #include "base/strings.hpp"
 #include "runtime/testing/bench_container.hpp"
@@ -41,7 +43,9 @@ TEST_F(Escape, ProcAsASymbolicLink) {  // CVE-2019-19921
   link("/tmp", "/proc");
   const auto outcome = run("true");
   EXPECT_EQ(outcome.last.kind, Kind::failed);
-  EXPECT_EQ(outcome.last.message, "mount \"/proc\" (mounts[0]): \"/proc\" in the root file system is a symbolic link");
+  EXPECT_EQ(outcome.last.message,
+            "mount \"/proc\" (mounts[0]): \"/proc\" must be mounted on ordinary directory: in the root file system it "
+            "is a symbolic link");
 }
 
 TEST_F(Escape, SysAsASymbolicLink) {
@@ -160,6 +164,59 @@ TEST_F(Escape, TargetSwappedWhileContainersStart) {  // CVE-2021-30465, CVE-2024
   (void)sys::wait_child(swapper);
   EXPECT_EQ(sys::read_file("/proc/self/mountinfo").value_or(""), mounts);
   EXPECT_FALSE(sys::exists("/deep"));
+}
+
+TEST_F(Escape, MountOverTheKernelsSettings) {  // CVE-2025-52881
+  spec.mounts.push_back({"/proc/sys", "tmpfs", "tmpfs", {}, {}, {}});
+  spec.linux_.sysctl["net.ipv4.ip_forward"] = "1";
+  launch::CompileRequest wanted;
+  wanted.spec = spec;
+  wanted.container_id = "c";
+  wanted.bundle = folder / "bundle";
+  auto plan = launch::compile(wanted, launch::probe_host().value());
+  ASSERT_FALSE(plan.ok());
+  EXPECT_THAT(plan.error().message(), HasSubstr("\"/proc/sys\" cannot be mounted because it is inside /proc"));
+}
+
+TEST_F(Escape, SettingWithASecondOneInItsValue) {  // CVE-2022-0811
+  const std::string before = sys::read_file("/proc/sys/kernel/core_pattern").value_or("");
+  spec.linux_.sysctl["kernel.shm_rmid_forced"] = "1+kernel.core_pattern=|/evil";
+  EXPECT_EQ(run("true").last.kind, Kind::failed);
+  EXPECT_EQ(sys::read_file("/proc/sys/kernel/core_pattern").value_or(""), before);
+}
+
+TEST_F(Escape, ControlGroupsOfTheHost) {  // CVE-2022-0492, CVE-2023-25809
+  std::erase_if(spec.linux_.namespaces, [](const auto& entry) { return entry.type == "cgroup"; });
+  const std::string text =
+      run("for f in $(ls -d /sys/fs/cgroup /sys/fs/cgroup/*/); do mkdir $f/evil 2>/dev/null && echo made in $f; done;"
+          "mount -t cgroup -o pids none /tmp 2>/dev/null && echo mounted;"
+          "mount -t cgroup2 none /tmp 2>/dev/null && echo mounted; echo end")
+          .output;
+  EXPECT_EQ(text, "end\n");
+}
+
+TEST_F(Escape, CapabilitiesForWhateverIsRunNext) {  // CVE-2022-24769
+  spec.process->user.uid = 1000;
+  EXPECT_EQ(run("grep -E 'CapInh|CapAmb' /proc/self/status").output,
+            "CapInh:\t0000000000000000\nCapAmb:\t0000000000000000\n");
+}
+
+TEST_F(Escape, SocketsThatAnyNetworkNeighbourCouldReach) {  // CVE-2020-15257
+  std::erase_if(spec.linux_.namespaces, [](const auto& entry) { return entry.type == "network"; });
+  spec.linux_.sysctl.clear();
+  std::erase_if(spec.mounts, [](const auto& mount) { return mount.type == "sysfs"; });
+  const auto abstract = [](const std::string& table) {
+    std::set<std::string> names;
+    for (const auto& line : split(table, '\n')) {
+      if (const auto at = line.find(" @"); at != std::string::npos) names.insert(line.substr(at + 1));
+    }
+    return names;
+  };
+  const auto before = abstract(sys::read_file("/proc/net/unix").value_or(""));
+  for (const auto& name : abstract(run("cat /proc/net/unix").output)) {
+    EXPECT_TRUE(before.contains(name) || name.find("compose") == std::string::npos) << name;
+    EXPECT_EQ(name.find("monitor"), std::string::npos) << name;
+  }
 }
 
 TEST_F(Escape, HugeConfigurationIsNotCutOff) {  // CVE-2021-43784

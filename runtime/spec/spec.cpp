@@ -48,6 +48,8 @@ void fields_of_linux(A& a, T& v) {
   a("mountLabel", v.mount_label);
   a("personality", v.personality);
   a("timeOffsets", v.time_offsets);
+  a("netDevices", v.net_devices);
+  a("memoryPolicy", v.memory_policy);
   a.raw("intelRdt", v.intel_rdt);
 }
 
@@ -275,6 +277,16 @@ void fields(A& a, T& v) {
 template <typename A, Is<Personality> T>
 void fields(A& a, T& v) {
   a("domain", v.domain);
+  a("flags", v.flags);
+}
+template <typename A, Is<NetDevice> T>
+void fields(A& a, T& v) {
+  a("name", v.name);
+}
+template <typename A, Is<MemoryPolicy> T>
+void fields(A& a, T& v) {
+  a("mode", v.mode);
+  a("nodes", v.nodes);
   a("flags", v.flags);
 }
 template <typename A, Is<Linux> T>

@@ -1,5 +1,5 @@
 #pragma once
-// The runtime configuration of a container, config.json of the OCI runtime specification 1.2 (config.md,
+// The runtime configuration of a container, config.json of the OCI runtime specification 1.3 (config.md,
 // config-linux.md), as plain values. Members keep the specification's names in snake_case; an absent JSON member
 // is an empty string, container or optional. Nothing here touches the system.
 #include <cstdint>
@@ -12,6 +12,9 @@
 #include "base/error.hpp"
 
 namespace compose::runtime::spec {
+
+/// The newest version of the specification whose members are all understood.
+inline constexpr const char* kOciVersion = "1.3.0";
 
 /// A size in character cells.
 struct ConsoleSize {
@@ -197,6 +200,16 @@ struct Personality {
   std::vector<std::string> flags;
 };
 
+/// A network device of the host that moves into the container's network namespace.
+struct NetDevice {
+  std::string name;  ///< inside; empty: as on the host
+};
+
+struct MemoryPolicy {
+  std::string mode, nodes;
+  std::vector<std::string> flags;
+};
+
 struct Linux {
   std::vector<IdMapping> uid_mappings, gid_mappings;
   std::map<std::string, std::string> sysctl;
@@ -210,11 +223,13 @@ struct Linux {
   std::string mount_label;
   std::optional<Personality> personality;
   std::map<std::string, TimeOffset> time_offsets;
-  std::string intel_rdt;  ///< the member as JSON text, kept but not acted upon
+  std::map<std::string, NetDevice> net_devices;  ///< by the host's name
+  std::optional<MemoryPolicy> memory_policy;
+  std::string intel_rdt;  ///< the member as JSON text, which compile() refuses
 };
 
 struct Spec {
-  std::string oci_version = "1.2.0";
+  std::string oci_version = kOciVersion;
   Root root;
   std::vector<Mount> mounts;
   std::optional<Process> process;
