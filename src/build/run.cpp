@@ -13,6 +13,7 @@
 #include "build/network.hpp"
 #include "image/layer_writer.hpp"
 #include "image/merged_view.hpp"
+#include "image/store_internal.hpp"
 #include "runtime/cgroup/cgroup.hpp"
 #include "runtime/container/container.hpp"
 #include "sys/file.hpp"
@@ -200,7 +201,7 @@ Result<int> RuntimeRunner::run(const RunRequest& request, const OutputLine& outp
 }
 
 Result<int> RuntimeRunner::run_in(const RunRequest& request, const OutputLine& output) {
-  const std::string bundle = request.workspace + "/bundle";
+  const std::string bundle = fmt::format("{}/{}", request.workspace, image::Workspace::kStepMark);
   TRY(write_bundle(request, bundle));
   TRY_ASSIGN(const std::string program, sys::program_path("compose-runtime"));
   TRY_ASSIGN(Pipe out, make_pipe());
@@ -236,10 +237,12 @@ Result<void> sweep_steps(const std::string& folder) {
   TRY_ASSIGN(const std::vector<std::string> names, sys::list_directory(folder));
   for (const std::string& name : names) {
     const std::string root = folder + "/" + name + "/run";
-    if (!sys::exists(folder + "/" + name + "/bundle")) continue;
+    const std::string mark = fmt::format("{}/{}/{}", folder, name, image::Workspace::kStepMark);
+    if (!sys::exists(mark)) continue;
     const auto lock = sys::FileLock::try_acquire(folder + "/" + name + ".lock");
     if (!lock || !*lock) continue;
     end_step(root, step_container_id(name));
+    TRY(sys::remove_tree(mark));
   }
   return {};
 }

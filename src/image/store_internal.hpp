@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.hpp"
@@ -24,7 +25,11 @@ class Workspace {
   Workspace& operator=(Workspace&&) noexcept = default;
   ~Workspace();
   const std::string& path() const { return path_; }
-  /// Removes the workspaces of processes that are gone. Returns the number.
+  /// In the workspace of a build's step while that has, or may have, processes and a control group, which are found by
+  /// the workspace's name.
+  static constexpr std::string_view kStepMark = "bundle";
+  /// Removes the workspaces of processes that are gone, but for those of steps, which the builder ends first. Returns
+  /// the number.
   static Result<int> sweep(const std::string& tmp_dir);
 
  private:

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,6 +46,7 @@ Result<int> Workspace::sweep(const std::string& tmp_dir) {
   for (const std::string& name : names) {
     if (name.ends_with(kLockSuffix)) continue;
     const std::string path = tmp_dir + "/" + name;
+    if (sys::exists(fmt::format("{}/{}", path, kStepMark))) continue;
     const std::string lock_path = path + std::string{kLockSuffix};
     TRY_ASSIGN(const std::optional<sys::FileLock> lock, sys::FileLock::try_acquire(lock_path));
     if (!lock || !still_there(lock->fd(), lock_path)) continue;

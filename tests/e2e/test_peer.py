@@ -146,6 +146,8 @@ DEPARTURES = {
     "logs nobody": "as ps", "top nobody": "as ps", "kill nobody": "as ps",
     "images": "newer: PLATFORM and CREATED",
     "top db": "newer: SERVICE and #",
+    "stats --no-stream --format json": "the service is named, too",
+    "stats --no-stream nobody": "as ps nobody",
     "exec -T db no-such-program": "127, as shells and docker run say it, not 126",
 }
 

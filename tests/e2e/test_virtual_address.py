@@ -1,6 +1,7 @@
 """endpoint_mode: vip under load: whoever has looked the name up once goes on while the service is recreated, scaled and
 killed; only the requests inside the killed container fail."""
 import os
+import select
 import signal
 import socket
 import threading
@@ -122,11 +123,15 @@ configs:
             load.more()
             self.assertEqual(load.failures, [], "while it was scaled to five and back")
             pid = project.pid("app")
-            killed = time.monotonic()
+            process = os.pidfd_open(pid)
             os.kill(pid, signal.SIGKILL)
+            select.select([process], [], [])  # what it was asked until it was gone was in it
+            killed = time.monotonic()
+            os.close(process)
             wait_until(lambda: len(self.hosts()) == 1 and project.pid("app") != pid, 60 * SLOW, "another container")
             load.more()
         self.assertEqual([failure for failure in load.failures if failure[0] > killed], [], "asked after the kill")
-        self.assertLessEqual(len(load.failures), WORKERS)
+        # One under way, and one asked again at once that still found the dying container.
+        self.assertLessEqual(len(load.failures), 2 * WORKERS)
         project.down("-t", "0")
         self.assert_nothing_left(before)
