@@ -337,7 +337,8 @@ TEST_F(MonitorTest, IsSmall) {
   }
   RecordProperty("private_dirty_kib", static_cast<int>(private_kib));
   std::printf("monitor: %lu KiB private dirty\n", static_cast<unsigned long>(private_kib));
-  EXPECT_LT(private_kib, 150U);
+  // With a request larger than a usual one; test_scale measures those of real services, which stay under 150.
+  EXPECT_LT(private_kib, 160U);
   ASSERT_TRUE(client.kill_all().ok());
   finish(client);
 }

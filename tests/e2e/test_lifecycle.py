@@ -1,6 +1,7 @@
 """Hooks, restart on unhealthy, crash loops, and depends_on after a crash: one graph for the whole life."""
 import glob
 import json
+import datetime
 import os
 import signal
 import subprocess
@@ -167,7 +168,7 @@ class AfterACrash(Base):
 services:
   db:
     image: busybox
-    command: sh -c "sleep 0.7; touch /tmp/up; sleep 1000"
+    command: sh -c "echo begun; sleep 0.7; touch /tmp/up; sleep 1000"
     tmpfs: /tmp
     init: true
     restart: always
@@ -185,12 +186,18 @@ services:
     depends_on: {db: {condition: service_healthy}}
   again:
     image: busybox
-    command: sleep 1000
+    command: sh -c "echo begun; sleep 1000"
     init: true
     restart: always
     stop_signal: KILL
     depends_on: {db: {condition: service_healthy}}
 """
+
+    @staticmethod
+    def begun(project, service):
+        """When its program last began; its process may have been made, and held, before."""
+        line = project.run("logs", "--no-log-prefix", "--timestamps", service).stdout.splitlines()[-1]
+        return datetime.datetime.fromisoformat(line.split(" ")[0][:26].rstrip("Z")).timestamp()
 
     def test_dependents_follow_and_restarts_wait(self):
         project = self.project("crash", self.TEXT)
@@ -203,8 +210,8 @@ services:
         self.assertEqual(project.pid("stays"), pids["stays"])
         wait_until(lambda: project.pid("again") not in (None, pids["again"]), 5, "the other one")
         # Its own delay is 100 ms: it has waited for the health of what it depends on.
-        begun = {service: started(project.pid(service)) for service in ("db", "again")}
-        self.assertGreater(begun["again"] - begun["db"], 0.6)
+        wait_until(lambda: project.run("logs", "--no-log-prefix", "again").stdout.count("begun") == 2, 5, "its output")
+        self.assertGreater(self.begun(project, "again") - self.begun(project, "db"), 0.6)
         self.finish(project)
 
     def test_start_waits_and_restores_the_order(self):
