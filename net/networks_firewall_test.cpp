@@ -10,6 +10,13 @@ namespace {
 
 using namespace testing;
 
+/// What every firewall lets in: without ICMPv6 nobody finds his neighbour.
+std::vector<nft::Rule> usual_rules() {
+  constexpr std::uint8_t kIcmp6 = 58;
+  return {nft::Rule{}.iifname("lo").accept(), nft::Rule{}.ct_state_established().accept(),
+          nft::Rule{}.l4proto(kIcmp6).accept()};
+}
+
 TEST_F(NetworksTest, AForwardChainThatDropsKeepsPortsClosedButNotTheWayOut) {
   COMPOSE_NETNS(web_netns);
   COMPOSE_NETNS(other_netns);
@@ -19,11 +26,13 @@ TEST_F(NetworksTest, AForwardChainThatDropsKeepsPortsClosedButNotTheWayOut) {
   attach(web, "web", {front});
   attach(other, "other", {front});
   COMPOSE_ASSERT_OK(publish({publication(web, 8080)}));
-  const WhoAmI server{web_netns, "0.0.0.0", 80}, world{*outside_, "0.0.0.0", 80};
-  EXPECT_EQ(ask(other_netns, web.leases[0].ipv4(), 80), other.leases[0].ipv4());
-  EXPECT_EQ(ask(web_netns, kOutsideAddress, 80), kHostAddress);
-  EXPECT_EQ(ask(*host_, "127.0.0.1", 8080), front.subnets[0].gateway);
-  EXPECT_EQ(ask(*outside_, kHostAddress, 8080, SOCK_STREAM, kShort), "timeout");
+  for (const Family& ip : kFamilies) {
+    const WhoAmI server{web_netns, ip.any, 80}, world{*outside_, ip.any, 80};
+    EXPECT_EQ(ask(other_netns, web.address(ip), 80), other.address(ip));
+    EXPECT_EQ(ask(web_netns, ip.outside, 80), ip.host);
+    EXPECT_EQ(ask(*host_, ip.v4 ? "127.0.0.1" : ip.host, 8080), ip.v4 ? web.gateway(ip) : ip.host);
+    EXPECT_EQ(ask(*outside_, ip.host, 8080, SOCK_STREAM, kShort), "timeout");
+  }
   host_->run([&] {
     COMPOSE_ASSERT_OK(networks_->unpublish(std::vector<std::string>{web.id}));
     COMPOSE_ASSERT_OK(networks_->release("shop"));
@@ -36,35 +45,39 @@ TEST_F(NetworksTest, AForwardChainThatDropsKeepsPortsClosedButNotTheWayOut) {
 TEST_F(NetworksTest, DockersForwardPolicyIsNotTheAdministrators) {
   COMPOSE_NETNS(web_netns);
   host_->run([] {
-    add_firewall(nft::Family::ip, "filter", "FORWARD", kForwardHook, {{"DOCKER-USER", std::nullopt, {}}},
-                 {nft::Rule{}.jump("DOCKER-USER")});
+    for (const Family& ip : kFamilies)
+      add_firewall(ip.nft, "filter", "FORWARD", kForwardHook, {{"DOCKER-USER", std::nullopt, {}}},
+                   {nft::Rule{}.jump("DOCKER-USER")});
   });
   Container web{web_netns, "aa"};
   attach(web, "web", {ensure(spec("front"))});
   COMPOSE_ASSERT_OK(publish({publication(web, 8080)}));
-  const WhoAmI server{web_netns, "0.0.0.0", 80}, world{*outside_, "0.0.0.0", 80};
-  EXPECT_EQ(ask(web_netns, kOutsideAddress, 80), kHostAddress);
-  EXPECT_EQ(ask(*outside_, kHostAddress, 8080), kOutsideAddress);
+  for (const Family& ip : kFamilies) {
+    const WhoAmI server{web_netns, ip.any, 80}, world{*outside_, ip.any, 80};
+    EXPECT_EQ(ask(web_netns, ip.outside, 80), ip.host);
+    EXPECT_EQ(ask(*outside_, ip.host, 8080), ip.outside);
+  }
 }
 
 TEST_F(NetworksTest, AnIptablesForwardChainOfTheAdministratorIsObeyed) {
   COMPOSE_NETNS(web_netns);
-  host_->run([] { add_firewall(nft::Family::ip, "filter", "FORWARD", kForwardHook); });
+  host_->run([] {
+    for (const Family& ip : kFamilies) add_firewall(ip.nft, "filter", "FORWARD", kForwardHook);
+  });
   Container web{web_netns, "aa"};
   attach(web, "web", {ensure(spec("front"))});
   COMPOSE_ASSERT_OK(publish({publication(web, 8080)}));
-  const WhoAmI server{web_netns, "0.0.0.0", 80}, world{*outside_, "0.0.0.0", 80};
-  EXPECT_EQ(ask(web_netns, kOutsideAddress, 80), kHostAddress);
-  EXPECT_EQ(ask(*outside_, kHostAddress, 8080, SOCK_STREAM, kShort), "timeout");
+  for (const Family& ip : kFamilies) {
+    const WhoAmI server{web_netns, ip.any, 80}, world{*outside_, ip.any, 80};
+    EXPECT_EQ(ask(web_netns, ip.outside, 80), ip.host);
+    EXPECT_EQ(ask(*outside_, ip.host, 8080, SOCK_STREAM, kShort), "timeout");
+  }
 }
 
 TEST_F(NetworksTest, AnInputChainThatDropsKeepsPortsClosedToTheOutsideAlone) {
   COMPOSE_NETNS(web_netns);
   COMPOSE_NETNS(other_netns);
-  constexpr std::uint8_t kIcmp6 = 58;
-  const std::vector<nft::Rule> usual = {nft::Rule{}.iifname("lo").accept(), nft::Rule{}.ct_state_established().accept(),
-                                        nft::Rule{}.l4proto(kIcmp6).accept()};
-  host_->run([&] { add_firewall(nft::Family::inet, "admin", "input", kInputHook, {}, usual); });
+  host_->run([] { add_firewall(nft::Family::inet, "admin", "input", kInputHook, {}, usual_rules()); });
   Container web{web_netns, "aa"}, other{other_netns, "bb"};
   const Network front = ensure(spec("front"));
   attach(web, "web", {front});
@@ -93,7 +106,7 @@ TEST_F(NetworksTest, AnInputChainThatDropsKeepsPortsClosedToTheOutsideAlone) {
 TEST_F(NetworksTest, AnOpenNetworkIsReachableWhateverTheHostsPolicies) {
   COMPOSE_NETNS(web_netns);
   host_->run([] {
-    add_firewall(nft::Family::inet, "admin", "input", kInputHook);
+    add_firewall(nft::Family::inet, "admin", "input", kInputHook, {}, usual_rules());
     add_firewall(nft::Family::inet, "gate", "forward", kForwardHook);
   });
   Container web{web_netns, "aa"};
@@ -101,8 +114,10 @@ TEST_F(NetworksTest, AnOpenNetworkIsReachableWhateverTheHostsPolicies) {
   wanted.options["compose.firewall"] = "open";
   attach(web, "web", {ensure(wanted)});
   COMPOSE_ASSERT_OK(publish({publication(web, 8080)}));
-  const WhoAmI server{web_netns, "0.0.0.0", 80};
-  EXPECT_EQ(ask(*outside_, kHostAddress, 8080), kOutsideAddress);
+  for (const Family& ip : kFamilies) {
+    const WhoAmI server{web_netns, ip.any, 80};
+    EXPECT_EQ(ask(*outside_, ip.host, 8080), ip.outside);
+  }
 }
 
 TEST_F(NetworksTest, TheFirewallOptionIsChecked) {
@@ -139,7 +154,7 @@ TEST_F(NetworksTest, RulesThatSomebodyFlushedAreNoticedAndPutBack) {
   const Network front = ensure(wanted);
   attach(web, "web", {front});
   COMPOSE_ASSERT_OK(publish({publication(web, 8080)}));
-  const WhoAmI server{web_netns, "0.0.0.0", 80};
+  const WhoAmI server{web_netns, "0.0.0.0", 80}, server6{web_netns, "::", 80};
   ASSERT_EQ(ask(*outside_, kHostAddress, 8080), kOutsideAddress);
   host_->run([&] {
     // "nft flush ruleset", and a firewall that is loaded anew.
@@ -150,7 +165,7 @@ TEST_F(NetworksTest, RulesThatSomebodyFlushedAreNoticedAndPutBack) {
     }));
     EXPECT_TRUE(networks_->repair().value());
   });
-  EXPECT_EQ(ask(*outside_, kHostAddress, 8080), kOutsideAddress);
+  for (const Family& ip : kFamilies) EXPECT_EQ(ask(*outside_, ip.host, 8080), ip.outside);
   host_->run([&] {
     // One element is enough.
     EXPECT_TRUE(notices([&] {

@@ -6,25 +6,6 @@ namespace {
 
 using namespace testing;
 
-TEST_F(NetworksTest, IsolationHoldsOverIpv6Too) {
-  COMPOSE_NETNS(front_netns);
-  COMPOSE_NETNS(back_netns);
-  COMPOSE_NETNS(inner_netns);
-  COMPOSE_NETNS(inner2_netns);
-  Container front{front_netns, "aa"}, back{back_netns, "bb"}, inner{inner_netns, "cc"}, inner2{inner2_netns, "dd"};
-  const Network internal = ensure(spec("internal", true));
-  attach(front, "front", {ensure(spec("front"))});
-  attach(back, "back", {ensure(spec("back"))});
-  attach(inner, "inner", {internal});
-  attach(inner2, "inner2", {internal});
-  const WhoAmI server{back_netns, "::", 80}, world{*outside_, "::", 80}, peer{inner2_netns, "::", 80};
-  EXPECT_EQ(ask(front_netns, back.leases[0].ipv6(), 80, SOCK_STREAM, kShort), "timeout");
-  EXPECT_EQ(ask(inner_netns, inner2.leases[0].ipv6(), 80), inner.leases[0].ipv6());
-  inner_netns.run([&] { add_route("::/0", internal.subnets[1].gateway); });
-  EXPECT_EQ(ask(inner_netns, kOutsideAddress6, 80, SOCK_STREAM, kShort), "timeout");
-  EXPECT_EQ(ask(inner_netns, back.leases[0].ipv6(), 80, SOCK_STREAM, kShort), "timeout");
-}
-
 TEST_F(NetworksTest, ANetworkOfIpv6AlonePublishesAndReachesTheOutside) {
   COMPOSE_NETNS(web_netns);
   Container web{web_netns, "aa"};

@@ -22,22 +22,20 @@ TEST_F(NetworksTest, APublishedPortIsReachableFromEverywhere) {
   for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
     // One server per destination address: with a wildcard, UDP replies could leave from another of its addresses.
     const WhoAmI server4{web_netns, web.leases[0].ipv4(), 80, type}, server6{web_netns, web.leases[0].ipv6(), 80, type};
-    // From outside, with the client's address kept.
-    EXPECT_EQ(ask(*outside_, kHostAddress, 8080, type), kOutsideAddress);
-    EXPECT_EQ(ask(*outside_, kHostAddress6, 8080, type), kOutsideAddress6);
-    // From the host by any of its addresses and by the loopback (never seen as 127.0.0.1 inside).
-    EXPECT_EQ(ask(*host_, kHostAddress, 8080, type), kHostAddress);
-    EXPECT_EQ(ask(*host_, kHostAddress6, 8080, type), kHostAddress6);
-    EXPECT_EQ(ask(*host_, "127.0.0.1", 8080, type), front.subnets[0].gateway);
-    EXPECT_EQ(ask(*host_, front.subnets[0].gateway, 8080, type), front.subnets[0].gateway);
-    // From containers through the host: the same network (hairpin), the container itself, another network.
-    EXPECT_EQ(ask(other_netns, kHostAddress, 8080, type), bridged ? other.leases[0].ipv4() : front.subnets[0].gateway);
-    EXPECT_EQ(ask(other_netns, kHostAddress6, 8080, type), bridged ? other.leases[0].ipv6() : front.subnets[1].gateway);
-    EXPECT_EQ(ask(web_netns, kHostAddress, 8080, type), front.subnets[0].gateway);
-    EXPECT_EQ(ask(far_netns, kHostAddress, 8080, type), far.leases[0].ipv4());
-    // And directly.
-    EXPECT_EQ(ask(other_netns, web.leases[0].ipv4(), 80, type), other.leases[0].ipv4());
-    EXPECT_EQ(ask(other_netns, web.leases[0].ipv6(), 80, type), other.leases[0].ipv6());
+    EXPECT_EQ(ask(*host_, "127.0.0.1", 8080, type), front.subnets[0].gateway) << "never seen as 127.0.0.1 inside";
+    for (const Family& ip : kFamilies) {
+      // From outside, with the client's address kept.
+      EXPECT_EQ(ask(*outside_, ip.host, 8080, type), ip.outside);
+      // From the host by any of its addresses.
+      EXPECT_EQ(ask(*host_, ip.host, 8080, type), ip.host);
+      EXPECT_EQ(ask(*host_, web.gateway(ip), 8080, type), web.gateway(ip));
+      // From containers through the host: the same network (hairpin), the container itself, another network.
+      EXPECT_EQ(ask(other_netns, ip.host, 8080, type), bridged ? other.address(ip) : web.gateway(ip));
+      EXPECT_EQ(ask(web_netns, ip.host, 8080, type), web.gateway(ip));
+      EXPECT_EQ(ask(far_netns, ip.host, 8080, type), far.address(ip));
+      // And directly.
+      EXPECT_EQ(ask(other_netns, web.address(ip), 80, type), other.address(ip));
+    }
   }
 }
 
@@ -90,14 +88,12 @@ TEST_F(NetworksTest, UnpublishedPortsAreNotReachableByRoutingToThem) {
   Container web{web_netns, "aa"};
   attach(web, "web", {ensure(spec("front"))});
   COMPOSE_ASSERT_OK(publish({publication(web, 8080)}));
-  const WhoAmI server{web_netns, "0.0.0.0", 80}, server6{web_netns, "::", 80};
-  outside_->run([&] {
-    add_route(web.networks[0].subnets[0].cidr, kHostAddress);
-    add_route(web.networks[0].subnets[1].cidr, kHostAddress6);
-  });
-  EXPECT_EQ(ask(*outside_, web.leases[0].ipv4(), 80, SOCK_STREAM, kShort), "timeout");
-  EXPECT_EQ(ask(*outside_, web.leases[0].ipv6(), 80, SOCK_STREAM, kShort), "timeout");
-  EXPECT_EQ(ask(*host_, web.leases[0].ipv4(), 80), web.networks[0].subnets[0].gateway);
+  for (const Family& ip : kFamilies) {
+    const WhoAmI server{web_netns, ip.any, 80};
+    outside_->run([&] { add_route(web.networks[0].subnets[ip.subnet].cidr, ip.host); });
+    EXPECT_EQ(ask(*outside_, web.address(ip), 80, SOCK_STREAM, kShort), "timeout");
+    EXPECT_EQ(ask(*host_, web.address(ip), 80), web.gateway(ip));
+  }
 }
 
 TEST_F(NetworksTest, NetworksAreIsolatedAndInternalOnesReachNothing) {
@@ -111,16 +107,16 @@ TEST_F(NetworksTest, NetworksAreIsolatedAndInternalOnesReachNothing) {
   attach(back, "back", {ensure(spec("back"))});
   attach(inner, "inner", {internal});
   attach(inner2, "inner2", {internal});
-  const WhoAmI server{back_netns, "0.0.0.0", 80}, world{*outside_, "0.0.0.0", 80}, world6{*outside_, "::", 80},
-      peer{inner2_netns, "0.0.0.0", 80};
-  EXPECT_EQ(ask(front_netns, back.leases[0].ipv4(), 80, SOCK_STREAM, kShort), "timeout");
-  EXPECT_EQ(ask(front_netns, kOutsideAddress, 80), kHostAddress);  // masqueraded
-  EXPECT_EQ(ask(front_netns, kOutsideAddress6, 80), kHostAddress6);
-  EXPECT_EQ(ask(inner_netns, inner2.leases[0].ipv4(), 80), inner.leases[0].ipv4());
-  // Even with a route of its own making an internal network's container gets nowhere.
-  inner_netns.run([&] { add_route("0.0.0.0/0", internal.subnets[0].gateway); });
-  EXPECT_EQ(ask(inner_netns, kOutsideAddress, 80, SOCK_STREAM, kShort), "timeout");
-  EXPECT_EQ(ask(inner_netns, back.leases[0].ipv4(), 80, SOCK_STREAM, kShort), "timeout");
+  for (const Family& ip : kFamilies) {
+    const WhoAmI server{back_netns, ip.any, 80}, world{*outside_, ip.any, 80}, peer{inner2_netns, ip.any, 80};
+    EXPECT_EQ(ask(front_netns, back.address(ip), 80, SOCK_STREAM, kShort), "timeout");
+    EXPECT_EQ(ask(front_netns, ip.outside, 80), ip.host) << "masqueraded";
+    EXPECT_EQ(ask(inner_netns, inner2.address(ip), 80), inner.address(ip));
+    // Even with a route of its own making an internal network's container gets nowhere.
+    inner_netns.run([&] { add_route(ip.all, inner.gateway(ip)); });
+    EXPECT_EQ(ask(inner_netns, ip.outside, 80, SOCK_STREAM, kShort), "timeout");
+    EXPECT_EQ(ask(inner_netns, back.address(ip), 80, SOCK_STREAM, kShort), "timeout");
+  }
 }
 
 TEST_F(NetworksTest, ABusyPortNamesWhoHasIt) {
@@ -178,23 +174,25 @@ TEST_F(NetworksTest, PortsMoveFromOneContainerToAnother) {
   const auto chosen = publish({publication(old, 8080), publication(old, 0)});
   COMPOSE_ASSERT_OK(chosen);
   const std::uint16_t any = (*chosen)[1].host_port;
-  const WhoAmI server{new_netns, "0.0.0.0", 80};
-  EXPECT_EQ(ask(*outside_, kHostAddress, 8080, SOCK_STREAM, kShort), "refused") << "the old one does not listen";
+  const WhoAmI server{new_netns, "0.0.0.0", 80}, server6{new_netns, "::", 80};
+  for (const Family& ip : kFamilies)
+    EXPECT_EQ(ask(*outside_, ip.host, 8080, SOCK_STREAM, kShort), "refused") << "the old one does not listen";
   Result<std::vector<Publication>> moved = std::vector<Publication>{};
   host_->run([&] {
     moved = networks_->move_ports(old.id, {publication(fresh, 8080), publication(fresh, 0), publication(fresh, 8082)});
   });
   COMPOSE_ASSERT_OK(moved);
   EXPECT_EQ((*moved)[1].host_port, any) << "a port of any number stays what it was";
-  for (const std::uint16_t port : {std::uint16_t{8080}, any, std::uint16_t{8082}}) {
-    EXPECT_EQ(ask(*outside_, kHostAddress, port), kOutsideAddress) << port;
-  }
+  for (const std::uint16_t port : {std::uint16_t{8080}, any, std::uint16_t{8082}})
+    for (const Family& ip : kFamilies) EXPECT_EQ(ask(*outside_, ip.host, port), ip.outside) << port;
   EXPECT_FALSE(publish({publication(old, 8080)}).ok());
-  const WhoAmI other{old_netns, "0.0.0.0", 80};
+  const WhoAmI other{old_netns, "0.0.0.0", 80}, other6{old_netns, "::", 80};
   host_->run([&] { moved = networks_->move_ports(fresh.id, {publication(old, 8080)}); });
   COMPOSE_ASSERT_OK(moved);
-  EXPECT_EQ(ask(*outside_, kHostAddress, 8080), kOutsideAddress);
-  EXPECT_EQ(ask(*outside_, kHostAddress, 8082, SOCK_STREAM, kShort), "refused") << "only the other one had it";
+  for (const Family& ip : kFamilies) {
+    EXPECT_EQ(ask(*outside_, ip.host, 8080), ip.outside);
+    EXPECT_EQ(ask(*outside_, ip.host, 8082, SOCK_STREAM, kShort), "refused") << "only the other one had it";
+  }
 }
 
 TEST_F(NetworksTest, WhoWasNotAnsweredGetsToTheNextContainer) {
@@ -204,37 +202,42 @@ TEST_F(NetworksTest, WhoWasNotAnsweredGetsToTheNextContainer) {
   const Network front = ensure(spec("front"));
   attach(old, "web", {front});
   attach(fresh, "webb", {front});
-  COMPOSE_ASSERT_OK(publish({publication(old, 8080)}));
-  // A server whose queue has room for one: who comes after it is not answered and asks again after a second.
-  UniqueFd listener, served, waiting;
-  old_netns.run([&] {
-    const Endpoint where = Endpoint::of("0.0.0.0", 80);
-    listener.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    ASSERT_EQ(::bind(listener.get(), where.get(), where.size), 0);
-    ASSERT_EQ(::listen(listener.get(), 0), 0);
-  });
-  pollfd connected{-1, POLLOUT, 0};
-  outside_->run([&] {
-    const Endpoint where = Endpoint::of(kHostAddress, 8080);
-    served.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    ASSERT_EQ(::connect(served.get(), where.get(), where.size), 0);
-    waiting.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    ASSERT_EQ(::connect(waiting.get(), where.get(), where.size), -1);
-    connected.fd = waiting.get();
-    ASSERT_EQ(::poll(&connected, 1, kShort), 0) << "there was room for it";
-  });
-  const WhoAmI server{new_netns, "0.0.0.0", 80};
-  host_->run([&] { COMPOSE_ASSERT_OK(networks_->move_ports(old.id, {publication(fresh, 8080)})); });
-  ASSERT_EQ(::poll(&connected, 1, 20000), 1) << "it still waits for the old one";
-  connected.events = POLLIN;
-  ASSERT_EQ(::poll(&connected, 1, 20000), 1);
-  char buffer[64];
-  const ssize_t got = ::recv(waiting.get(), buffer, sizeof buffer, 0);
-  EXPECT_EQ(std::string(buffer, got > 0 ? static_cast<std::size_t>(got) : 0), kOutsideAddress);
-  // What stands goes on.
-  const UniqueFd accepted{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
-  ASSERT_EQ(::send(accepted.get(), "old", 3, 0), 3);
-  EXPECT_EQ(::recv(served.get(), buffer, sizeof buffer, 0), 3);
+  for (const Family& ip : kFamilies) {
+    COMPOSE_ASSERT_OK(publish({publication(old, 8080)}));
+    // A server whose queue has room for one: who comes after it is not answered and asks again after a second.
+    UniqueFd listener, served, waiting;
+    old_netns.run([&] {
+      const Endpoint where = Endpoint::of(ip.any, 80);
+      listener.reset(::socket(where.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+      const int on = 1;  // IPv4's connections at this port are still in TIME_WAIT
+      if (!ip.v4) ::setsockopt(listener.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+      ASSERT_EQ(::bind(listener.get(), where.get(), where.size), 0);
+      ASSERT_EQ(::listen(listener.get(), 0), 0);
+    });
+    pollfd connected{-1, POLLOUT, 0};
+    outside_->run([&] {
+      const Endpoint where = Endpoint::of(ip.host, 8080);
+      served.reset(::socket(where.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+      ASSERT_EQ(::connect(served.get(), where.get(), where.size), 0);
+      waiting.reset(::socket(where.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      ASSERT_EQ(::connect(waiting.get(), where.get(), where.size), -1);
+      connected.fd = waiting.get();
+      ASSERT_EQ(::poll(&connected, 1, kShort), 0) << "there was room for it";
+    });
+    const WhoAmI server{new_netns, ip.any, 80};
+    host_->run([&] { COMPOSE_ASSERT_OK(networks_->move_ports(old.id, {publication(fresh, 8080)})); });
+    ASSERT_EQ(::poll(&connected, 1, 20000), 1) << "it still waits for the old one";
+    connected.events = POLLIN;
+    ASSERT_EQ(::poll(&connected, 1, 20000), 1);
+    char buffer[64];
+    const ssize_t got = ::recv(waiting.get(), buffer, sizeof buffer, 0);
+    EXPECT_EQ(std::string(buffer, got > 0 ? static_cast<std::size_t>(got) : 0), ip.outside);
+    // What stands goes on.
+    const UniqueFd accepted{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+    ASSERT_EQ(::send(accepted.get(), "old", 3, 0), 3);
+    EXPECT_EQ(::recv(served.get(), buffer, sizeof buffer, 0), 3);
+    host_->run([&] { COMPOSE_ASSERT_OK(networks_->unpublish(std::vector<std::string>{fresh.id})); });
+  }
 }
 
 TEST_F(NetworksTest, RandomPortsAndRangesAreChosen) {
@@ -251,9 +254,11 @@ TEST_F(NetworksTest, RandomPortsAndRangesAreChosen) {
   EXPECT_GT((*chosen)[0].host_port, 1023);
   EXPECT_EQ((*chosen)[1].host_port, 9001);
   EXPECT_EQ((*chosen)[2].host_port, 9002);
-  const WhoAmI server{web_netns, "0.0.0.0", 80};
-  EXPECT_EQ(ask(*outside_, kHostAddress, (*chosen)[0].host_port), kOutsideAddress);
-  EXPECT_EQ(ask(*outside_, kHostAddress, 9001), kOutsideAddress);
+  for (const Family& ip : kFamilies) {
+    const WhoAmI server{web_netns, ip.any, 80};
+    EXPECT_EQ(ask(*outside_, ip.host, (*chosen)[0].host_port), ip.outside);
+    EXPECT_EQ(ask(*outside_, ip.host, 9001), ip.outside);
+  }
 }
 
 /// One socket, as a player or a camera uses it: what comes back to the second and later questions shows whether the
@@ -265,29 +270,32 @@ TEST_F(NetworksTest, AUdpClientReachesTheNextContainerWithTheSameSocket) {
   const Network front = ensure(spec("front"));
   attach(first, "one", {front});
   attach(second, "two", {front});
-  const WhoAmI one{first_netns, "0.0.0.0", 80, SOCK_DGRAM};
-  UniqueFd client;
-  outside_->run([&] {
-    const Endpoint where = Endpoint::of(kHostAddress, 5300);
-    client.reset(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    ASSERT_EQ(::connect(client.get(), where.get(), where.size), 0);
-  });
-  const auto asked = [&](int patience) -> std::string {
-    const timeval limit{0, patience * 1000};
-    ::setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    char buffer[64];
-    if (::send(client.get(), "?", 1, 0) < 0) return std::strerror(errno);
-    const ssize_t got = ::recv(client.get(), buffer, sizeof buffer, 0);
-    return got < 0 ? "nothing" : std::string(buffer, static_cast<std::size_t>(got));
-  };
-  // Asked before anything is published: the kernel remembers that this is the host's own.
-  EXPECT_EQ(asked(kShort), "nothing");
-  COMPOSE_ASSERT_OK(publish({publication(first, 5300, {}, "udp")}));
-  EXPECT_EQ(asked(900), kOutsideAddress);
-  host_->run([&] { COMPOSE_ASSERT_OK(networks_->unpublish(std::vector<std::string>{first.id})); });
-  const WhoAmI two{second_netns, "0.0.0.0", 80, SOCK_DGRAM};
-  COMPOSE_ASSERT_OK(publish({publication(second, 5300, {}, "udp")}));
-  EXPECT_EQ(asked(900), kOutsideAddress);
+  for (const Family& ip : kFamilies) {
+    const WhoAmI one{first_netns, ip.any, 80, SOCK_DGRAM};
+    UniqueFd client;
+    outside_->run([&] {
+      const Endpoint where = Endpoint::of(ip.host, 5300);
+      client.reset(::socket(where.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      ASSERT_EQ(::connect(client.get(), where.get(), where.size), 0);
+    });
+    const auto asked = [&](int patience) -> std::string {
+      const timeval limit{0, patience * 1000};
+      ::setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+      char buffer[64];
+      if (::send(client.get(), "?", 1, 0) < 0) return std::strerror(errno);
+      const ssize_t got = ::recv(client.get(), buffer, sizeof buffer, 0);
+      return got < 0 ? "nothing" : std::string(buffer, static_cast<std::size_t>(got));
+    };
+    // Asked before anything is published: the kernel remembers that this is the host's own.
+    EXPECT_EQ(asked(kShort), "nothing");
+    COMPOSE_ASSERT_OK(publish({publication(first, 5300, {}, "udp")}));
+    EXPECT_EQ(asked(900), ip.outside);
+    host_->run([&] { COMPOSE_ASSERT_OK(networks_->unpublish(std::vector<std::string>{first.id})); });
+    const WhoAmI two{second_netns, ip.any, 80, SOCK_DGRAM};
+    COMPOSE_ASSERT_OK(publish({publication(second, 5300, {}, "udp")}));
+    EXPECT_EQ(asked(900), ip.outside);
+    host_->run([&] { COMPOSE_ASSERT_OK(networks_->unpublish(std::vector<std::string>{second.id})); });
+  }
 }
 
 TEST_F(NetworksTest, SctpPortsLeadToContainers) {

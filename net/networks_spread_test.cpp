@@ -60,6 +60,41 @@ class SpreadTest : public NetworksTest {
         if (read_net_sysctl(name)) COMPOSE_ASSERT_OK(write_net_sysctl(name, "0"));
     });
   }
+  /// Two replicas, of which the second serves as "two", and somebody who asks; on one network of a plain host.
+  struct Stage {
+    Container one, two, client;
+    Spread spread;
+    std::unique_ptr<Teller> teller4, teller6;
+    void lead_to(const std::string& address4, const std::string& address6) {
+      spread.targets4 = {address4};
+      spread.targets6 = {address6};
+    }
+    void lead_to(const Container& replica) { lead_to(replica.leases[0].ipv4(), replica.leases[0].ipv6()); }
+    const std::string& address(const Family& family) const { return family.v4 ? spread.address4 : spread.address6; }
+  };
+  Stage stage(const Netns& one, const Netns& two, const Netns& client) {
+    without_bridge_filter();
+    Stage made{{one, "aa"}, {two, "bb"}, {client, "cc"}, {}, {}, {}};
+    const Network front = ensure(spec("front"));
+    attach(made.one, "web", {front});
+    attach(made.two, "web2", {front});
+    attach(made.client, "client", {front});
+    made.teller4 = std::make_unique<Teller>(two, "0.0.0.0", "two");
+    made.teller6 = std::make_unique<Teller>(two, "::", "two");
+    made.spread = lease_spread(front.spec.name);
+    return made;
+  }
+  /// How many clients that were refused the kernel remembers.
+  std::size_t refused(const Family& family) {
+    std::size_t count = 0;
+    host_->run([&] {
+      auto socket = netlink::Socket::open(NETLINK_NETFILTER);
+      const auto elements = nft::elements(*socket, nft::Family::inet, firewall::table_name(state_.path()),
+                                          family.v4 ? "refused4" : "refused6");
+      if (elements.ok()) count = elements->size();
+    });
+    return count;
+  }
   void apply(const Spread& spread) {
     host_->run([&] { COMPOSE_ASSERT_OK(networks_->spread(spread)); });
   }
@@ -117,47 +152,27 @@ TEST_F(SpreadTest, ARefusalIsPassedOnWhenItComesTwice) {
   COMPOSE_NETNS(one_netns);
   COMPOSE_NETNS(two_netns);
   COMPOSE_NETNS(client_netns);
-  without_bridge_filter();
-  Container one{one_netns, "aa"}, two{two_netns, "bb"}, client{client_netns, "cc"};
-  const Network front = ensure(spec("front"));
-  attach(one, "web", {front});
-  attach(two, "web2", {front});
-  attach(client, "client", {front});
-  Spread spread = lease_spread(front.spec.name);
-  spread.targets4 = {one.leases[0].ipv4()};
-  spread.targets6 = {one.leases[0].ipv6()};
-  apply(spread);
-  const Teller t4{two_netns, "0.0.0.0", "two"}, t6{two_netns, "::", "two"};
-  for (const std::string& address : {spread.address4, spread.address6}) {
+  Stage stage = this->stage(one_netns, two_netns, client_netns);
+  stage.lead_to(stage.one);
+  apply(stage.spread);
+  for (const Family& ip : kFamilies) {
     // Nobody listens, and the client is to hear of it: after TCP's second try, a second later.
     const auto begin = std::chrono::steady_clock::now();
-    EXPECT_EQ(ask(client_netns, address, 80, SOCK_STREAM, 5000), "refused") << address;
-    EXPECT_GT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds{500}) << address;
+    EXPECT_EQ(ask(client_netns, stage.address(ip), 80, SOCK_STREAM, 5000), "refused");
+    EXPECT_GT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds{500}) << stage.address(ip);
   }
-  for (const bool v4 : {true, false}) {
-    const std::string& address = v4 ? spread.address4 : spread.address6;
+  for (const Family& ip : kFamilies) {
+    stage.lead_to(stage.one);
+    apply(stage.spread);
     std::string answer;
-    std::thread asks{[&] { answer = ask(client_netns, address, 80, SOCK_STREAM, 5000); }};
+    std::thread asks{[&] { answer = ask(client_netns, stage.address(ip), 80, SOCK_STREAM, 5000); }};
     // The refusal is counted in the set: then it has been held back.
-    const auto refused = [&] {
-      std::size_t count = 0;
-      host_->run([&] {
-        auto socket = netlink::Socket::open(NETLINK_NETFILTER);
-        const auto elements = nft::elements(*socket, nft::Family::inet, firewall::table_name(state_.path()),
-                                            v4 ? "refused4" : "refused6");
-        if (elements.ok()) count = elements->size();
-      });
-      return count;
-    };
-    for (int i = 0; i < 5000 && refused() < 2; ++i) std::this_thread::yield();
-    EXPECT_EQ(refused(), 2U);
-    Spread now = spread;
-    now.targets4 = {two.leases[0].ipv4()};
-    now.targets6 = {two.leases[0].ipv6()};
-    apply(now);
+    for (int i = 0; i < 5000 && refused(ip) < 2; ++i) std::this_thread::yield();
+    EXPECT_EQ(refused(ip), 2U);
+    stage.lead_to(stage.two);
+    apply(stage.spread);
     asks.join();
-    EXPECT_EQ(answer, "two") << address;
-    apply(spread);
+    EXPECT_EQ(answer, "two") << stage.address(ip);
   }
 }
 
@@ -166,38 +181,29 @@ TEST_F(SpreadTest, ConnectionsToAReplicaThatIsSilentlyGoneGoToTheNextOne) {
   COMPOSE_NETNS(one_netns);
   COMPOSE_NETNS(two_netns);
   COMPOSE_NETNS(client_netns);
-  without_bridge_filter();
-  Container one{one_netns, "aa"}, two{two_netns, "bb"}, client{client_netns, "cc"};
-  const Network front = ensure(spec("front"));
-  attach(one, "web", {front});
-  attach(two, "web2", {front});
-  attach(client, "client", {front});
-  const Teller t4{two_netns, "0.0.0.0", "two"}, t6{two_netns, "::", "two"};
-  Spread spread = lease_spread(front.spec.name);
+  Stage stage = this->stage(one_netns, two_netns, client_netns);
   // Addresses nobody has: they are as silent as a container without a namespace.
-  const std::string nobody4 = "172.18.3.77", nobody6 = spread.address6.substr(0, spread.address6.rfind(':')) + ":77";
-  for (const bool v4 : {true, false}) {
-    spread.targets4 = {nobody4};
-    spread.targets6 = {nobody6};
-    apply(spread);
+  const std::string nobody4 = "172.18.3.77";
+  const std::string nobody6 = stage.spread.address6.substr(0, stage.spread.address6.rfind(':')) + ":77";
+  for (const Family& ip : kFamilies) {
+    stage.lead_to(nobody4, nobody6);
+    apply(stage.spread);
     std::string answer;
-    std::thread asks{
-        [&] { answer = ask(client_netns, v4 ? spread.address4 : spread.address6, 80, SOCK_STREAM, 8000); }};
+    std::thread asks{[&] { answer = ask(client_netns, stage.address(ip), 80, SOCK_STREAM, 8000); }};
     const auto tracked = [&] {
       std::string text;
       host_->run([&] {
         if (auto file = sys::read_file("/proc/thread-self/net/nf_conntrack"); file.ok()) text = *file;
       });
-      return text.find(v4 ? nobody4 : "0077 ") != std::string::npos;
+      return text.find(ip.v4 ? nobody4 : "0077 ") != std::string::npos;
     };
     bool seen = false;
     for (int i = 0; i < 500 && !seen; ++i) seen = tracked();
     EXPECT_TRUE(seen);
-    spread.targets4 = {two.leases[0].ipv4()};
-    spread.targets6 = {two.leases[0].ipv6()};
-    apply(spread);
+    stage.lead_to(stage.two);
+    apply(stage.spread);
     asks.join();
-    EXPECT_EQ(answer, "two") << (v4 ? "IPv4" : "IPv6");
+    EXPECT_EQ(answer, "two") << stage.address(ip);
   }
 }
 

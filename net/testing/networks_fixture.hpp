@@ -99,9 +99,22 @@ inline void connect(const Netns& one, const Netns& other) {
   });
 }
 
+/// What is the same in both families but for the digits.
+struct Family {
+  bool v4;
+  const char *any, *all, *host, *outside;
+  std::size_t subnet;  // its place in a network that has both
+  nft::Family nft;
+};
+inline constexpr Family kFamilies[] = {
+    {true, "0.0.0.0", "0.0.0.0/0", kHostAddress, kOutsideAddress, 0, nft::Family::ip},
+    {false, "::", "::/0", kHostAddress6, kOutsideAddress6, 1, nft::Family::ip6}};
+
 /// A container as the supervisor and the monitor would make it.
 struct Container {
   Container(const Netns& where, std::string id_digits) : netns{where}, id{std::move(id_digits)} { id.resize(64, '0'); }
+  std::string address(const Family& family) const { return family.v4 ? leases[0].ipv4() : leases[0].ipv6(); }
+  std::string gateway(const Family& family) const { return networks[0].subnets[family.subnet].gateway; }
   const Netns& netns;
   std::string id;
   std::vector<Lease> leases;
