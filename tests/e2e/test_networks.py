@@ -1,4 +1,5 @@
 """Networks, names, ports and virtual addresses of whole projects."""
+import contextlib
 import hashlib
 import json
 import os
@@ -16,6 +17,19 @@ def free_port():
     with socket.socket(socket.AF_INET6) as probe:
         probe.bind(("::", 0))
         return probe.getsockname()[1]
+
+
+def free_ports(count):
+    """The first of so many ports in a row that nobody has, at any address and loopback."""
+    while True:
+        first = free_port()
+        with contextlib.ExitStack() as held:
+            try:
+                for port in range(first, first + count):
+                    held.enter_context(socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True))
+                return first
+            except OSError:
+                continue
 
 
 def fetch(address, port, seconds=5):
@@ -125,6 +139,51 @@ services:
         project.down("-t", "0")
         self.assert_nothing_left(before)
 
+    def test_every_form_of_a_published_port(self):
+        before = workspace().snapshot()
+        first = free_ports(8)
+        project = Project.of_text(workspace(), "e2e-forms", f"""\
+services:
+  many:
+    image: busybox
+    scale: 3
+    command: {SERVER}
+    stop_signal: KILL
+    ports: ["{first}-{first + 2}:80"]
+  web:
+    image: busybox
+    hostname: webhost
+    command: {SERVER}
+    stop_signal: KILL
+    ports:
+      - {{target: 80, published: "{first + 3}", protocol: tcp, mode: host, name: front, app_protocol: http}}
+      - {{target: 80, published: "{first + 4}", mode: ingress, host_ip: 127.0.0.1}}
+      - "[::1]:{first + 5}:80/tcp"
+      - "127.0.0.1:{first + 6}-{first + 7}:80-81"
+      - "127.0.0.1::80"
+      - "80"
+""")
+        self.addCleanup(lambda: project.down("-t", "0", check=False))
+        project.up()
+        answers = set()
+        for port in range(first, first + 3):
+            wait_until(lambda port=port: self.answer("127.0.0.1", port), 10, f"an answer at {port}")
+            answers.add(self.answer("::1", port))
+        self.assertEqual(len(answers), 3, "each of the three has a port of its own")
+        reached = {first + 3: (True, True), first + 4: (True, False), first + 5: (False, True), first + 6: (True, False)}
+        published = {publisher["PublishedPort"]: publisher["URL"]
+                     for publisher in project.containers()["e2e-forms-web-1"]["Publishers"]}
+        chosen = {port: url for port, url in published.items() if port and not first <= port < first + 8}
+        self.assertEqual(sorted(url == "127.0.0.1" for url in chosen.values()), [False, True], f"two at random: {published}")
+        reached.update({port: (True, url != "127.0.0.1") for port, url in chosen.items()})
+        for port, families in reached.items():
+            for address, serves in zip(("127.0.0.1", "::1"), families):
+                wanted = "webhost" if serves else None
+                wait_until(lambda address=address, port=port, wanted=wanted: self.answer(address, port) == wanted, 10,
+                           f"{wanted} at {address}, {port}")
+        project.down("-t", "0")
+        self.assert_nothing_left(before)
+
     @staticmethod
     def answer(address, port):
         try:
@@ -183,3 +242,58 @@ networks:
             self.assertEqual(project.exec("one", "nslookup", name).returncode, 0, name)
         project.down("-t", "0")
         self.assert_nothing_left(before)
+
+    def test_every_network_mode_and_what_a_network_says_of_itself(self):
+        before = workspace().snapshot()
+        project = Project.of_text(workspace(), "e2e-modes", """\
+x-sleeper: &sleeper {image: busybox, command: sleep 3600, stop_signal: KILL}
+services:
+  fixed:
+    <<: *sleeper
+    mac_address: 02:42:0a:5e:00:99
+    dns: [192.0.2.53]
+    networks: {plain: {ipv4_address: 10.94.0.7, ipv6_address: "fd00:94::7"}}
+  moves: {<<: *sleeper, networks: [plain]}
+  bare: {<<: *sleeper, network_mode: none}
+  host: {<<: *sleeper, network_mode: host}
+  guest: {<<: *sleeper, network_mode: "container:e2e-modes-fixed-1", depends_on: [fixed]}
+networks:
+  plain:
+    enable_ipv6: true
+    attachable: true
+    labels: {who: tested}
+    driver_opts: {com.docker.network.bridge.name: e2emodes0, com.docker.network.driver.mtu: "1400"}
+    ipam: {config: [{subnet: 10.94.0.0/24}, {subnet: "fd00:94::/64"}]}
+""")
+        self.addCleanup(lambda: project.down("-t", "0", check=False))
+        project.up()
+        namespace = {name: project.exec(name, "readlink", "/proc/self/ns/net").stdout.strip()
+                     for name in ("fixed", "bare", "host", "guest")}
+        self.assertEqual(namespace["host"], os.readlink("/proc/self/ns/net"))
+        self.assertEqual(namespace["guest"], namespace["fixed"])
+        self.assertEqual(len(set(namespace.values())), 3)
+        self.assertEqual(len(project.exec("bare", "ip", "-o", "link").stdout.splitlines()), 1, "its loopback alone")
+        shown = project.exec("guest", "ip", "addr", "show", "eth0").stdout
+        for wanted in ("10.94.0.7/24", "fd00:94::7/64", "02:42:0a:5e:00:99", "mtu 1400"):
+            self.assertIn(wanted, shown)
+        self.assertTrue(os.path.exists("/sys/class/net/e2emodes0/bridge"))
+        network = json.loads(project.workspace.run("network", "inspect", "e2e-modes_plain").stdout)[0]
+        self.assertEqual((network["Attachable"], network["EnableIPv6"], network["Labels"]["who"]), (True, True, "tested"))
+        # The next container at its place has the same addresses, of both families, and the same hardware address.
+        addresses = self.addresses(project, "moves")
+        self.assertEqual(len(addresses), 3)
+        old = project.pid("moves")
+        project.up("--force-recreate", "--no-deps", "moves")
+        self.assertNotEqual(project.pid("moves"), old)
+        self.assertEqual(self.addresses(project, "moves"), addresses)
+        for kind in ("-4", "-6"):
+            self.assertIn("bytes from", project.exec("fixed", "ping", kind, "-c", "1", "-W", "2", "moves").stdout)
+        project.down("-t", "0")
+        self.assert_nothing_left(before)
+
+    @staticmethod
+    def addresses(project, service):
+        """Hardware, IPv4 and IPv6 address, in the words of `ip`."""
+        words = project.exec(service, "ip", "addr", "show", "eth0").stdout.split()
+        return {words[i + 1] for i, word in enumerate(words) if word in ("link/ether", "inet", "inet6")
+                and not words[i + 1].startswith("fe80")}
