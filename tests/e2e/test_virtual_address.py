@@ -4,14 +4,12 @@ import os
 import select
 import signal
 import socket
-import threading
 import time
 
 from compose import SLOW, Project, wait_until
 from dns import ask, socket_in
 from e2e import TestCase, import_base_image, needs_our_own, needs_root, workspace
-
-WORKERS = 8
+from load import WORKERS, Load
 
 # Gives every connection the container's name after a moment of work; asked to end, it takes who has come, and ends.
 SERVER = r"""
@@ -35,44 +33,20 @@ gather(0);
 """
 
 
-class Load:
-    """Clients inside a container that ask one address again and again; every answer is noted."""
+class Visitor:
+    """Sits in a container and asks one address, over a new connection each time."""
 
     def __init__(self, pid, address):
-        self.pid, self.address, self.lock, self.over = pid, address, threading.Lock(), threading.Event()
-        self.answers, self.failures, self.hosts = 0, [], set()
-        self.threads = [threading.Thread(target=self.visit, daemon=True) for _ in range(WORKERS)]
+        self.pid, self.address = pid, address
 
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for thread in self.threads:
-            thread.join(70)
-
-    def visit(self):
-        while not self.over.is_set():
-            begun = time.monotonic()
-            try:
-                with socket_in(self.pid, socket.SOCK_STREAM) as client:
-                    client.settimeout(60)
-                    client.connect((self.address, 9000))
-                    text = client.makefile("rb").read().decode()
-            except OSError as error:
-                text = repr(error)
-            with self.lock:
-                if text.endswith("\n"):
-                    self.answers += 1
-                    self.hosts.add(text.strip())
-                else:
-                    self.failures.append((begun, time.monotonic(), text))
-
-    def more(self, count=3 * WORKERS):
-        until = self.answers + count
-        wait_until(lambda: self.answers >= until, 60 * SLOW, f"{count} more answers, failed: {self.failures[:3]}")
+    def ask(self):
+        with socket_in(self.pid, socket.SOCK_STREAM) as client:
+            client.settimeout(60)
+            client.connect((self.address, 9000))
+            text = client.makefile("rb").read().decode()
+        if not text.endswith("\n"):
+            raise ConnectionError(f"answered {text!r}")
+        return text.strip()
 
 
 @needs_root
@@ -110,7 +84,7 @@ configs:
         project.up("--wait")
         client = project.pid("asks")
         [address] = ask(client, "app").values
-        with Load(client, address) as load:
+        with Load(lambda: Visitor(client, address)) as load:
             load.more()
             old = self.hosts()
             project.up("--force-recreate", "--no-deps", "--wait", "app")

@@ -8,60 +8,31 @@ import re
 import shutil
 import signal
 import subprocess
-import threading
 import time
 import urllib.request
 
 from compose import TOP, Project, wait_until
 from e2e import TestCase, import_base_image, long_run, needs_our_own, needs_root, workspace
+from load import WORKERS, Load
 from stack import free_port
 
-WORKERS = 8
 
+class Visitor:
+    """Asks nginx for one page over a connection that stays open."""
 
-class Load:
-    """Visitors that ask again and again over connections of their own that stay open; every answer is noted."""
+    def __init__(self, port):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=65)
 
-    def __init__(self, port, workers=WORKERS):
-        self.port, self.lock, self.over = port, threading.Lock(), threading.Event()
-        self.answers, self.failures, self.slowest = 0, [], 0.0
-        self.hosts = {}  # name of the container that answered -> when it last did
-        self.threads = [threading.Thread(target=self.visit, daemon=True) for _ in range(workers)]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for thread in self.threads:
-            thread.join(70)
-
-    def visit(self):
-        connection = None
-        while not self.over.is_set():
-            begun = time.monotonic()
-            try:
-                connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=65)
-                connection.request("GET", "/")
-                answer = connection.getresponse()
-                text, status = answer.read().decode(), answer.status
-            except (OSError, http.client.HTTPException) as error:
-                text, status, connection = repr(error), 0, None
-            end = time.monotonic()
-            with self.lock:
-                self.slowest = max(self.slowest, end - begun)
-                if status == 200:
-                    self.answers += 1
-                    self.hosts[text.strip()] = end
-                else:
-                    self.failures.append((begun, end, status, text[:80]))
-
-    def more(self, count=3 * WORKERS):
-        """Waits until so many more requests were answered."""
-        until = self.answers + count
-        wait_until(lambda: self.answers >= until, 60, f"{count} more answers; failures: {self.failures[:3]}")
+    def ask(self):
+        try:
+            self.connection.request("GET", "/")
+            answer = self.connection.getresponse()
+            text = answer.read().decode()
+        except http.client.HTTPException as error:
+            raise ConnectionError(repr(error)) from error
+        if answer.status != 200:
+            raise ConnectionError(f"{answer.status} {text[:80]}")
+        return text.strip()
 
 
 class UpstreamCase(TestCase):
@@ -167,7 +138,7 @@ class VirtualAddress(UpstreamCase):
 
     @long_run("nginx and php of Debian's packages")
     def test_only_what_was_in_the_killed_container_fails(self):
-        with Load(self.port) as load:
+        with Load(lambda: Visitor(self.port)) as load:
             load.more()
             self.recreate()
             load.more()
@@ -215,7 +186,7 @@ class StableAddress(UpstreamCase):
 
     @long_run("php recreated, scaled and killed without endpoint_mode")
     def test_nginx_needs_no_reload(self):
-        with Load(self.port) as load:
+        with Load(lambda: Visitor(self.port)) as load:
             for change in (self.recreate, lambda: (self.scale(5), self.scale(1)), self.kill):
                 before = len(load.failures)
                 load.more()
