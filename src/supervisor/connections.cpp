@@ -1,6 +1,7 @@
 #include "supervisor/connections.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 #include <string>
 #include <vector>
@@ -18,9 +19,10 @@ constexpr std::string_view kListen = "0A";
 
 struct Row {
   std::string local_port, remote_address, state;
+  int queue = 0;  // of a listening one: how many wait to be accepted
 };
 
-/// "  0: 0100007F:0050 00000000:0000 0A …"
+/// "  0: 0100007F:0050 00000000:0000 0A 00000000:00000002 …"
 std::vector<Row> rows(std::string_view table) {
   std::vector<Row> found;
   for (const std::string& line : split(std::string{table}, '\n')) {
@@ -32,7 +34,9 @@ std::vector<Row> rows(std::string_view table) {
     const auto local = words[1].find(':');
     const auto remote = words[2].find(':');
     if (local == std::string::npos || remote == std::string::npos) continue;
-    found.push_back({words[1].substr(local + 1), words[2].substr(0, remote), words[3]});
+    const auto queue = words.size() > 4 ? words[4].find(':') : std::string::npos;
+    const long waiting = queue == std::string::npos ? 0 : std::strtol(words[4].c_str() + queue + 1, nullptr, 16);
+    found.push_back({words[1].substr(local + 1), words[2].substr(0, remote), words[3], static_cast<int>(waiting)});
   }
   return found;
 }
@@ -47,18 +51,22 @@ bool loopback(const std::string& address) {
 
 }  // namespace
 
-int served_connections(std::string_view table) {
+Served served_connections(std::string_view table) {
   const std::vector<Row> all = rows(table);
   std::set<std::string> listening;
+  Served served;
   for (const Row& row : all) {
-    if (row.state == kListen) listening.insert(row.local_port);
+    if (row.state != kListen) continue;
+    listening.insert(row.local_port);
+    served.waiting += row.queue;
   }
-  int count = 0;
   for (const Row& row : all) {
     const bool open = row.state == kEstablished || row.state == kHalfOpen || row.state == kCloseWait;
-    if (open && listening.contains(row.local_port) && !loopback(row.remote_address)) ++count;
+    if (!open || !listening.contains(row.local_port) || loopback(row.remote_address)) continue;
+    ++served.open;
+    if (row.state == kHalfOpen) ++served.waiting;
   }
-  return count;
+  return served;
 }
 
 bool has_turned_away(std::string_view netstat) {

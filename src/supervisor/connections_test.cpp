@@ -14,7 +14,19 @@ TEST(ServedConnections, CountsThoseToListeningPortsFromOutside) {
                             "   1: 020012AC:0050 010012AC:C350 01 00000000:00000000 00:00000000 00000000 0 0 2\n"
                             "   2: 020012AC:0050 010012AC:C351 08 00000000:00000000 00:00000000 00000000 0 0 3\n"
                             "   3: 020012AC:0050 010012AC:C352 03 00000000:00000000 01:00000064 00000000 0 0 0\n";
-  EXPECT_EQ(served_connections(table), 3) << "one of them waits for a place in the server's queue";
+  EXPECT_EQ(served_connections(table).open, 3);
+  EXPECT_EQ(served_connections(table).waiting, 1) << "one has no place in the server's queue yet";
+}
+
+TEST(ServedConnections, KnowsHowManyAreNotAcceptedYet) {
+  const std::string any(32, '0');
+  const std::string table = std::string{kHead} +
+                            "   0: 00000000:0050 00000000:0000 0A 00000000:00000011 00:00000000 00000000 0 0 1\n"
+                            "   1: 00000000:0051 00000000:0000 0A 00000000:00000002 00:00000000 00000000 0 0 1\n"
+                            "   2: 020012AC:0050 010012AC:C350 01 00000000:00000007 00:00000000 00000000 0 0 2\n"
+                            "   3: 020012AC:0050 010012AC:C352 03 00000000:00000000 01:00000064 00000000 0 0 0\n";
+  EXPECT_EQ(served_connections(table).waiting, 17 + 2 + 1);
+  EXPECT_EQ(served_connections(table).open, 2);
 }
 
 TEST(ServedConnections, LeavesOutItsOwnAndWhatHasEnded) {
@@ -23,7 +35,8 @@ TEST(ServedConnections, LeavesOutItsOwnAndWhatHasEnded) {
                             "   1: 0100007F:0050 0100007F:C350 01 0 0\n"   // its own health check
                             "   2: 020012AC:C350 030012AC:0CEA 01 0 0\n"   // its own way to a database
                             "   3: 020012AC:0050 010012AC:C352 06 0 0\n";  // TIME_WAIT
-  EXPECT_EQ(served_connections(table), 0);
+  EXPECT_EQ(served_connections(table).open, 0);
+  EXPECT_EQ(served_connections(table).waiting, 0);
 }
 
 TEST(ServedConnections, ReadsIpv6AndMappedAddresses) {
@@ -32,7 +45,7 @@ TEST(ServedConnections, ReadsIpv6AndMappedAddresses) {
                             "   1: 0000000000000000FFFF0000020012AC:0050 0000000000000000FFFF0000010012AC:C350 01 0\n" +
                             "   2: 0000000000000000FFFF00000100007F:0050 0000000000000000FFFF00000100007F:C350 01 0\n" +
                             "   3: 00000000000000000000000001000000:0050 00000000000000000000000001000000:C3 01 0\n";
-  EXPECT_EQ(served_connections(table), 1);
+  EXPECT_EQ(served_connections(table).open, 1);
 }
 
 TEST(HasTurnedAway, ReadsTheCounterByItsName) {
@@ -47,8 +60,10 @@ TEST(HasTurnedAway, ReadsTheCounterByItsName) {
 }
 
 TEST(ServedConnections, SurvivesAnything) {
-  EXPECT_EQ(served_connections(""), 0);
-  EXPECT_EQ(served_connections("x: y z 01\n0: : : 0A\n0: :1 :2 01 4\n:::"), 0);
+  for (const char* text : {"", "x: y z 01\n0: : : 0A\n0: :1 :2 01 4\n:::", "0: :1 :2 0A :\n0: :1 :2 0A x:y"}) {
+    EXPECT_EQ(served_connections(text).open, 0) << text;
+    EXPECT_EQ(served_connections(text).waiting, 0) << text;
+  }
 }
 
 }  // namespace

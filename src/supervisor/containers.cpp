@@ -285,7 +285,7 @@ void Containers::stop(Container& container, std::optional<Duration> grace, Done 
   container.record.stopped_by_user = true;
   if (container.up()) {
     const Duration limit = grace.value_or(container.record.stop_grace);
-    if (!hooks || container.record.pre_stop.empty() || container.record.paused) return signal_stop(container, limit);
+    if (!hooks || container.record.pre_stop.empty() || container.record.paused) return quit(container, limit);
     if (container.pre_stop) return;
     // Nobody new is to come while it is made ready for its end.
     update_names(container);
@@ -313,7 +313,7 @@ void Containers::run_pre_stop(Container& container, Duration grace) {
     if (stopping == nullptr) return;
     context_.loop.post([run = std::shared_ptr<Hooks>{std::move(stopping->pre_stop)}] {});
     if (!stopping->up()) return;  // it has ended meanwhile; end() tells who waits
-    if (result) return signal_stop(*stopping, grace);
+    if (result) return quit(*stopping, grace);
     // "If any command fails, the container stop is aborted" (Compose Specification, pre_stop).
     stopping->stop_requested = false;
     stopping->record.stopped_by_user = false;

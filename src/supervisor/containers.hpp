@@ -37,7 +37,7 @@ class Containers {
   void start(Container& container, Done done);
   /// Stop signal, `grace` (nothing: the container's own), SIGKILL. Done when it and its monitor have ended. A pending
   /// restart is called off. Before it, with `hooks`, the commands of pre_stop: when one fails the container runs on and
-  /// `done` gets the reason.
+  /// `done` gets the reason. Who asks a virtual address is led past it and answered before the signal.
   void stop(Container& container, std::optional<Duration> grace, Done done, bool hooks = true);
   /// Sends a signal. SIGKILL, SIGTERM and the container's stop signal count as a stop: no policy restarts it then.
   Result<void> kill(Container& container, int signal);
@@ -92,6 +92,9 @@ class Containers {
   void on_lost(Container& container);
   void end_lost(Container& container, bool started);
   void end(Container& container);
+  struct DrainTimes;
+  void await_connections(Container& container, const DrainTimes& times, Done done);
+  void quit(Container& container, Duration grace);
   void signal_stop(Container& container, Duration grace);
   void run_post_start(Container& container);
   void post_start_ended(const std::string& id, const Result<void>& result);
