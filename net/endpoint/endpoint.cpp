@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/strings.hpp"
@@ -343,14 +344,21 @@ Result<void> open_port(const Attachment& attachment) {
   return outcome;
 }
 
-Result<void> configure(std::span<const Attachment> attachments) {
+bool ipv6_off_by_default(std::span<const Attachment> attachments) {
+  if (attachments.empty() || std::ranges::any_of(attachments, has_ipv6)) return false;
+  const UniqueFd fd{::open("/proc/sys/net/ipv6/conf/default/disable_ipv6", O_RDWR | O_CLOEXEC)};
+  char now = 0;
+  return fd.valid() && ::pread(fd.get(), &now, 1, 0) == 1 && now == '0' && ::pwrite(fd.get(), "1", 1, 0) == 1;
+}
+
+Result<void> configure(std::span<const Attachment> attachments, bool ipv6_is_off) {
   netlink::Batch batch;
   constexpr int kLoopbackIndex = 1;
   batch.message(RTM_NEWLINK, 0, "bring up the loopback interface");
   batch.header(link_header(kLoopbackIndex, true));
   for (const Attachment& attachment : attachments) {
     TRY_ASSIGN(const int index, interface_index(attachment.interface));
-    prepare_interface(attachment);
+    if (!ipv6_is_off) prepare_interface(attachment);
     batch.message(RTM_NEWLINK, 0, fmt::format("bring up the interface \"{}\"", attachment.interface));
     batch.header(link_header(index, true));
     for (const std::string& address : attachment.addresses)
@@ -362,6 +370,7 @@ Result<void> configure(std::span<const Attachment> attachments) {
   }
   TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_ROUTE));
   TRY(socket.execute(batch));
+  if (ipv6_is_off) try_sysctl("ipv6/conf/default/disable_ipv6", "0");
   TRY(write_sysctl("ipv4/ip_unprivileged_port_start", "0"));
   // All groups; in a user namespace with a range of ids, all that exist there.
   if (!write_sysctl("ipv4/ping_group_range", "0 2147483647").ok()) try_sysctl("ipv4/ping_group_range", "0 65535");

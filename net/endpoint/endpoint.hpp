@@ -44,11 +44,18 @@ Result<void> create_pair(const Attachment& attachment, pid_t container);
 /// As create_pair for a namespace given by an open descriptor of /proc/PID/ns/net.
 Result<void> create_pair_in(const Attachment& attachment, int netns_fd);
 
+/// Runs inside a new network namespace before create_pair() gives it interfaces, none of which has an IPv6 address:
+/// they will come without IPv6. Switched off later, interface by interface, it costs a lock that all interfaces of the
+/// host share, and the kernel does not wait for it but spins. True: configure() is to undo it. False: it was off
+/// already or cannot be, or some interface has an IPv6 address; configure() does what is needed.
+bool ipv6_off_by_default(std::span<const Attachment> attachments);
+
 /// Runs inside the container's network namespace, before it changes root (it writes below /proc/sys/net): brings up
 /// the loopback and each interface with its addresses and routes; IPv6 addresses are usable at once (no duplicate
 /// address detection), router advertisements are ignored, interfaces without an IPv6 address have IPv6 off. Sets
 /// net.ipv4.ip_unprivileged_port_start=0 and net.ipv4.ping_group_range so that a container needs no rights for either.
-Result<void> configure(std::span<const Attachment> attachments);
+/// `ipv6_is_off`: what ipv6_off_by_default() returned; interfaces added later have IPv6 again.
+Result<void> configure(std::span<const Attachment> attachments, bool ipv6_is_off = false);
 
 /// Runs in the host's network namespace after configure() inside: the bridge forwards for this container at once. By
 /// itself it does so when the kernel's link watch has noticed the carrier, which a busy machine delays; what the

@@ -140,6 +140,33 @@ TEST(Endpoint, TwoContainersOnABridgeReachEachOtherAtOnce) {
   });
 }
 
+TEST(Endpoint, InterfacesWithoutIpv6AddressesComeWithIpv6Off) {
+  COMPOSE_NETNS(host);
+  COMPOSE_NETNS(container);
+  Attachment only4 = attachment(1);
+  only4.addresses = {"10.1.0.1/24"};
+  only4.default_route6 = false;
+  const Attachment list[] = {only4}, both[] = {only4, attachment(2)};
+  container.run([&] {
+    EXPECT_FALSE(ipv6_off_by_default({}));
+    EXPECT_FALSE(ipv6_off_by_default(both)) << "one has an IPv6 address";
+    EXPECT_EQ(read_sysctl("ipv6/conf/default/disable_ipv6"), "0\n");
+    EXPECT_TRUE(ipv6_off_by_default(list));
+    EXPECT_FALSE(ipv6_off_by_default(list)) << "off already: nothing to undo";
+  });
+  host.run([&] {
+    add_bridge("br-test");
+    COMPOSE_ASSERT_OK(create_pair_in(only4, container.fd()));
+  });
+  container.run([&] {
+    EXPECT_EQ(read_sysctl("ipv6/conf/eth0/disable_ipv6"), "1\n");
+    COMPOSE_ASSERT_OK(configure(list, true));
+    EXPECT_EQ(read_sysctl("ipv6/conf/eth0/disable_ipv6"), "1\n");
+    EXPECT_EQ(read_sysctl("ipv6/conf/default/disable_ipv6"), "0\n") << "those added later have it";
+    EXPECT_EQ(read_sysctl("ipv6/conf/lo/disable_ipv6"), "0\n");
+  });
+}
+
 TEST(Endpoint, AnInterfaceWithoutIpv6AddressHasIpv6Off) {
   COMPOSE_NETNS(host);
   COMPOSE_NETNS(container);

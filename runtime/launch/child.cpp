@@ -35,6 +35,7 @@ class Child {
 
   /// The recipe, in order. Returns only with a failure.
   Failure run() {
+    if (auto done = prepare_network(); !done) return failure(done.error());
     if (auto done = prepare(); !done) return failure(done.error());
     if (auto done = build_root(); !done) return failure(done.error());
     if (auto done = set_up_network(); !done) return failure(done.error());
@@ -54,6 +55,7 @@ class Child {
   static Failure failure(const Error& error) { return {error.message(), error.sys_errno(), 125}; }
   bool creates(std::uint64_t flag) const { return (plan_.create_namespaces & flag) != 0; }
 
+  Result<void> prepare_network();
   Result<void> prepare();
   Result<void> settle_descriptors();
   Result<void> join_namespaces();
@@ -74,11 +76,19 @@ class Child {
   const ChildSetup& setup_;
   int sync_;
   bool gone_ = false;
+  bool ipv6_is_off_ = false;
   pid_t host_pid_ = 0;
   UniqueFd root_;
   UniqueFd label_;
   UniqueFd time_offsets_;
 };
+
+/// First of all, because the parent waits for it.
+Result<void> Child::prepare_network() {
+  if (!awaits_interfaces(plan_)) return {};
+  ipv6_is_off_ = net::endpoint::ipv6_off_by_default(plan_.attachments);
+  return sys::send_message(sync_, std::string(1, sync::kBorn));
+}
 
 /// Closes what belongs to the parent, early: a process in a shared pid
 /// namespace might look at our descriptors.
@@ -219,7 +229,7 @@ Result<void> Child::open_console() {
 
 Result<void> Child::set_up_network() {
   TRY(wait_for_go());
-  if (creates(CLONE_NEWNET)) TRY(net::endpoint::configure(plan_.attachments));
+  if (creates(CLONE_NEWNET)) TRY(net::endpoint::configure(plan_.attachments, ipv6_is_off_));
   if (plan_.resolver) {
     TRY_ASSIGN(const auto sockets, net::endpoint::open_resolver());
     const std::array<int, 2> fds{sockets.udp.get(), sockets.tcp.get()};

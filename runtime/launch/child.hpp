@@ -1,5 +1,7 @@
 #pragma once
 // The container's side of a start.
+#include <sched.h>
+
 #include <vector>
 
 #include "base/unique_fd.hpp"
@@ -15,6 +17,11 @@ struct ChildSetup {
   std::vector<NamespacePath> paths;  ///< those left to join, in plan order
   rootfs::Prepared prepared;
 };
+
+/// Does the child say (sync::kBorn) when its new network namespace is ready for its interfaces?
+inline bool awaits_interfaces(const LaunchPlan& plan) {
+  return (plan.create_namespaces & CLONE_NEWNET) != 0 && !plan.attachments.empty();
+}
 
 /// The process after clone3 up to execve; never returns.
 [[noreturn]] void run_child(const LaunchPlan& plan, const Options& options, const ChildSetup& setup);

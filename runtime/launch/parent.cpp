@@ -229,6 +229,12 @@ bool readable(int socket) {
   return ::poll(&poll, 1, 0) != 0;
 }
 
+Result<void> wait_for_birth(int socket) {
+  TRY_ASSIGN(const sys::Message message, sync::receive(socket));
+  if (message.data.size() == 1 && message.data[0] == sync::kBorn) return {};
+  return make_error(Errc::failed, "the container's process ended before it had interfaces");
+}
+
 /// Tells the child to go on. A child that is gone already has left its reason
 /// in the socket: receive() finds it.
 Result<void> tell_child(int socket, std::string_view text) {
@@ -285,6 +291,7 @@ Result<Launch> Launch::begin(const LaunchPlan& plan, const Options& options) {
     pair.second.reset();
     TRY(write_maps(plan, s.pid));
     TRY(give_to_stranger(plan, options, s.pid));
+    if (awaits_interfaces(plan)) TRY(wait_for_birth(s.sync.get()));
     for (const auto& attachment : plan.attachments) TRY(net::endpoint::create_pair(attachment, s.pid));
     TRY(net::endpoint::move_devices(plan.net_devices, network_of(plan, s.pid)).with("linux.netDevices"));
     return tell_child(s.sync.get(), sync::kGo + std::to_string(s.pid));

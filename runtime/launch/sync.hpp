@@ -11,6 +11,7 @@
 namespace compose::runtime::launch::sync {
 
 inline constexpr char kGo = 'G';        ///< parent: maps and interfaces are there; the pid in the host's namespace
+inline constexpr char kBorn = 'B';      ///< child: its network namespace may get its interfaces now
 inline constexpr char kContinue = 'C';  ///< parent: hooks have run
 inline constexpr char kHooks = 'H';     ///< child: run prestart and createRuntime now
 inline constexpr char kTerminal = 'T';  ///< child: + descriptor
