@@ -1,4 +1,8 @@
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
 
 #include "runtime/cgroup/cgroup.hpp"
 #include "runtime/cgroup/devices.hpp"
@@ -88,6 +92,26 @@ TEST(Resources, RefusePathsThatClimb) {
   for (const char* path : {"/", "", "relative", "/a/../b", "/a//b", "/a/."}) {
     EXPECT_FALSE(compile({}, path, layout).ok()) << path;
   }
+}
+
+TEST(Group, AtTheTopNothingIsKilledFrozenOrRemoved) {
+  // A hierarchy of nobody's, so that the test is harmless even when it fails.
+  std::string folder = ::testing::TempDir() + "compose-cgroup-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  Layout layout;
+  layout.hierarchies.push_back({Version::v1, folder, "/", {"freezer"}});
+  ASSERT_EQ(::mkdir((folder + "/others").c_str(), 0755), 0);
+  for (const char* path : {"", "/", "//", "/.", "/..", "/a/../..", "/compose/../.."}) {
+    const Group group = Group::open(layout, path);
+    EXPECT_FALSE(group.kill_all().ok()) << path;
+    EXPECT_FALSE(group.signal_all(15).ok()) << path;
+    EXPECT_FALSE(group.freeze().ok()) << path;
+    EXPECT_FALSE(group.remove().ok()) << path;
+  }
+  EXPECT_EQ(Group::open(layout, "").kill_all().error().message(),
+            "kill control group \"\": that is the top, with all processes of this machine");
+  EXPECT_EQ(::rmdir((folder + "/others").c_str()), 0) << "it was removed";
+  EXPECT_EQ(::rmdir(folder.c_str()), 0);
 }
 
 TEST(Devices, LaterRulesWin) {

@@ -91,8 +91,8 @@ void enable_controllers(const std::string& top, const std::string& path, const s
   }
 }
 
-/// The groups right below. The kernel counts them in the directory's links (fs/kernfs/inode.c), so the usual group, which
-/// has none, costs one call instead of one for each of its forty files.
+/// The groups right below. The kernel counts them in the directory's links (fs/kernfs/inode.c), so the usual group,
+/// which has none, costs one call instead of one for each of its forty files.
 std::vector<std::string> subgroups(const std::string& directory) {
   std::vector<std::string> result;
   struct stat status{};
@@ -148,6 +148,18 @@ bool wait_event(const std::string& directory, std::string_view line, int timeout
 void pause_ms(int milliseconds) {
   const timespec time{0, milliseconds * 1000000L};
   ::nanosleep(&time, nullptr);
+}
+
+/// A record without its path, or one that climbs, must never become "all processes of this machine".
+Result<void> refuse_top(const std::string& path, const char* what) {
+  bool below = false;
+  for (const auto& part : split(path, '/')) {
+    if (part == "..") return make_error(Errc::invalid, "{} control group \"{}\": the path climbs", what, path);
+    below = below || (!part.empty() && part != ".");
+  }
+  if (below) return {};
+  return make_error(Errc::invalid, "{} control group \"{}\": that is the top, with all processes of this machine", what,
+                    path);
 }
 
 }  // namespace
@@ -292,6 +304,7 @@ Result<void> Group::apply(const Plan& plan) const {
 }
 
 Result<void> Group::freeze() const {
+  TRY(refuse_top(path_, "freeze"));
   if (const Place* place = unified()) {
     if (const int code = write_file(place->directory + "/cgroup.freeze", "1"); code != 0) {
       return os_error_from(code, fmt::format("freeze {}", place->directory));
@@ -335,6 +348,7 @@ Result<bool> Group::frozen() const {
 }
 
 Result<void> Group::kill_all() const {
+  TRY(refuse_top(path_, "kill"));
   if (const Place* place = unified()) {
     const int code = write_file(place->directory + "/cgroup.kill", "1");
     // Whoever a killed monitor was just moving in may be in some of the groups and not in the unified one.
@@ -356,6 +370,7 @@ Result<void> Group::kill_all() const {
 }
 
 Result<void> Group::signal_all(int signo) const {
+  TRY(refuse_top(path_, "signal"));
   TRY_ASSIGN(const auto pids, processes());
   for (const pid_t pid : pids) {
     if (::kill(pid, signo) != 0 && errno != ESRCH) return os_error("signal process {}", pid);
@@ -385,6 +400,7 @@ bool Group::wait_empty(int timeout_ms) const {
 }
 
 Result<void> Group::remove() const {
+  TRY(refuse_top(path_, "remove"));
   Result<void> result;
   for (const auto& place : places_) {
     int code = 0;
