@@ -38,6 +38,14 @@ Export export_project(const model::Project& project, const Options& options);
 /// What the caller must look up before: files and folders of this host whose content goes into the manifests.
 Strings wanted_paths(const model::Project& project);
 
+/// The pods a service runs in. Services that share namespaces share a pod; it has the name of one of them.
+struct PodOf {
+  Strings names;        ///< what the pods' name label says: one of these
+  bool shared = false;  ///< with other services, each of them one container
+};
+/// Of a service that the project has.
+PodOf pod_of(const model::Project& project, const std::string& service);
+
 /// The objects of one group as YAML, "---" between them, with the Compose line behind what was written there.
 std::string render(const Export& exported, std::string_view group);
 /// The groups, sorted.

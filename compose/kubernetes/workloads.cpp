@@ -163,8 +163,9 @@ std::int64_t backoff(const model::Service& service) {
 }
 
 // What a controller appends to the names of these (a time, a revision) must fit into 63 characters.
+constexpr std::size_t kMost = 52;
+
 std::string workload_name(Context& context, const Workload& workload) {
-  constexpr std::size_t kMost = 52;
   const std::string name = context.name_of("services", workload.leader);
   if (name.size() <= kMost || (workload.kind != Kind::cron_job && workload.kind != Kind::stateful_set)) return name;
   return context.out.names["services." + workload.leader] = dns_label(workload.leader, kMost);
@@ -233,6 +234,16 @@ void note_origins(Context& context, const Workload& workload, Value& metadata) {
 }
 
 }  // namespace
+
+PodOf pod_of(const model::Project& project, const std::string& service) {
+  const std::string first = leader(project, service);
+  PodOf pod{.names = {dns_label(first)}};
+  if (std::string cut = dns_label(first, kMost); cut != pod.names[0]) pod.names.push_back(std::move(cut));
+  pod.shared = std::any_of(project.services.begin(), project.services.end(), [&](const auto& other) {
+    return other.first != service && !other.second.provider && leader(project, other.first) == first;
+  });
+  return pod;
+}
 
 void plan_workloads(Context& context) {
   for (const auto& [name, service] : context.project.services) {

@@ -226,6 +226,23 @@ class Kubernetes(unittest.TestCase):
         self.assertNotIn("persistentvolumeclaims", delete[1])
         self.assertIn("persistentvolumeclaims", all_of_it[1])
 
+    def test_logs_of_services_that_share_a_pod_are_those_of_their_containers(self):
+        self.write("compose.yaml", "name: shop\nservices:\n  web: {image: a, expose: ['80']}\n  db: {image: d}\n"
+                                   "  side: {image: b, network_mode: 'service:web'}\n  other: {image: c, profiles: [x]}\n")
+        self.stand_in()
+        ours = "--selector=app.kubernetes.io/part-of=shop,app.kubernetes.io/managed-by=compose,app.kubernetes.io/name in "
+
+        def asked(*services):
+            self.compose("kubernetes", "logs", *services)
+            calls = sorted(tuple(call["arguments"][1:3]) for call in self.recorded())
+            os.unlink(self.calls)
+            return calls
+        self.assertEqual(asked("side"), [(ours + "(web)", "--container=side")])
+        self.assertEqual(asked("web"), [(ours + "(web)", "--container=web")])
+        self.assertEqual(asked("side", "db", "other", "web"), [
+            (ours + "(db,other)", "--all-containers"), (ours + "(web)", "--container=side"), (ours + "(web)", "--container=web")])
+        self.assertIn("no such service: sde", self.compose("kubernetes", "logs", "sde", code=1).stderr)
+
     def test_without_kubectl_the_error_says_what_to_do(self):
         failed = self.compose("kubernetes", "apply", code=1, PATH=self.path("state"))
         self.assertIn("kubectl is not on the path: install it (Debian: kubernetes-client)", failed.stderr)
@@ -280,7 +297,7 @@ class Podman(unittest.TestCase):
     """podman kube play runs the exported pods. It has no Services, so each pod gets the name of its Service as an alias
     on one network instead, and the pods are started in the order in which a cluster would let them pass their waits."""
 
-    NETWORK = "kubernetes-e2e"
+    NETWORK = f"kubernetes-e2e-{os.getpid()}"  # of this run alone: one that was killed leaves its own behind
 
     @classmethod
     def setUpClass(cls):

@@ -77,6 +77,26 @@ class Kubectl {
     return status.code;
   }
 
+  /// Several calls side by side on our terminal, none waiting for another; the first exit code that is not 0.
+  Result<int> run_all(const std::vector<Strings>& calls) const {
+    std::vector<pid_t> children;
+    Result<void> started;
+    for (const Strings& words : calls) {
+      const auto child = sys::spawn(prepared(words));
+      if (child.ok())
+        children.push_back(child->pid);
+      else
+        started = child.error();
+    }
+    int code = 0;
+    for (const pid_t child : children) {
+      TRY_ASSIGN(const sys::ExitStatus status, sys::wait_child(child));
+      if (code == 0) code = status.code;
+    }
+    TRY(std::move(started));
+    return code;
+  }
+
   /// What kubectl prints; an error when it fails (it has said why on standard error).
   Result<std::string> output(const Strings& words) const {
     int ends[2] = {-1, -1};
@@ -188,22 +208,53 @@ Result<int> status(Context& context, Options& options) {
        "--selector=" + selector(scope.name), "--output=wide"});
 }
 
+/// What the name label of a service's pods may say; `container` is set when other services share them.
+Result<Strings> pod_names(const ProjectScope& scope, const std::string& service, std::string& container) {
+  const bool unknown = !scope.project || scope.project->disabled_services.contains(service);
+  if (unknown) return Strings{kubernetes::dns_label(service)};
+  if (!scope.project->services.contains(service)) return make_error(Errc::not_found, "no such service: {}", service);
+  kubernetes::PodOf pod = kubernetes::pod_of(*scope.project, service);
+  if (pod.shared) container = kubernetes::dns_label(service);
+  return std::move(pod.names);
+}
+
+/// The calls of kubectl logs: one for all services that have pods of their own (or for the whole project), one for each
+/// container of a pod that several services share.
+Result<std::vector<Strings>> selections(const ProjectScope& scope, const Strings& services) {
+  const std::string all = "--selector=" + selector(scope.name);
+  if (services.empty()) return std::vector<Strings>{{all, "--all-containers"}};
+  const auto of_pods = [&](const Strings& names) {
+    return fmt::format("{},{} in ({})", all, kubernetes::kNameLabel, join(names, ","));
+  };
+  Strings alone;
+  std::vector<Strings> calls;
+  for (const std::string& service : services) {
+    std::string container;
+    TRY_ASSIGN(const Strings names, pod_names(scope, service, container));
+    if (container.empty())
+      alone.insert(alone.end(), names.begin(), names.end());
+    else
+      calls.push_back({of_pods(names), "--container=" + container});
+  }
+  if (!alone.empty()) calls.push_back({of_pods(alone), "--all-containers"});
+  return calls;
+}
+
 Result<int> logs(Context& context, Options& options, const Strings& services) {
   TRY_ASSIGN(const Kubectl program, kubectl(options));
   TRY_ASSIGN(const ProjectScope scope, context.scope({.services = services, .name_is_enough = true}));
-  std::string chosen = selector(scope.name);
-  if (!services.empty()) {
-    Strings names;
-    for (const std::string& service : services) names.push_back(kubernetes::dns_label(service));
-    chosen += fmt::format(",{} in ({})", kubernetes::kNameLabel, join(names, ","));
+  TRY_ASSIGN(std::vector<Strings> calls, selections(scope, services));
+  Strings how = {"--prefix", "--max-log-requests=50"};
+  if (options.follow) how.push_back("--follow");
+  if (options.previous) how.push_back("--previous");
+  if (options.timestamps) how.push_back("--timestamps");
+  if (!options.since.empty()) how.push_back("--since=" + options.since);
+  how.push_back("--tail=" + (options.tail.empty() || options.tail == "all" ? std::string{"-1"} : options.tail));
+  for (Strings& call : calls) {
+    call.insert(call.begin(), "logs");
+    call.insert(call.end(), how.begin(), how.end());
   }
-  Strings words = {"logs", "--selector=" + chosen, "--all-containers", "--prefix", "--max-log-requests=50"};
-  if (options.follow) words.push_back("--follow");
-  if (options.previous) words.push_back("--previous");
-  if (options.timestamps) words.push_back("--timestamps");
-  if (!options.since.empty()) words.push_back("--since=" + options.since);
-  words.push_back("--tail=" + (options.tail.empty() || options.tail == "all" ? std::string{"-1"} : options.tail));
-  return program.run(words);
+  return program.run_all(calls);
 }
 
 Result<int> remove(Context& context, Options& options) {
