@@ -76,6 +76,11 @@ TEST(Mapping, EnvironmentWinsOverEnvFileAndStaysText) {
   EXPECT_THAT(text, HasSubstr("  \"N\": \"1\""));
 }
 
+TEST(Mapping, AnyTextSurvivesInAVariable) {
+  const Mapped made = service("    environment: {T: \"\\\"quoted\\\"\\n\\ttab é 100% $$(X) \\\\\"}\n");
+  EXPECT_EQ(made.at("ConfigMap", "web-env", "data|T"), R"("\"quoted\"\n\ttab é 100% $(X) \\")");
+}
+
 TEST(Mapping, SecretLookingVariablesBecomeAReferenceWithAWarning) {
   const Mapped made = service("    environment: {DB_PASSWORD: hunter2, DB_PASSWORD_FILE: /f}\n");
   EXPECT_THAT(render(made.all(), "web"), Not(HasSubstr("hunter2")));
@@ -174,6 +179,14 @@ TEST(Mapping, ShellTestsOfHealthRunInAShellAndAreReadinessNotLiveness) {
   EXPECT_EQ(made.container("web", "livenessProbe"), "none");
 }
 
+TEST(Mapping, TestsOfHealthKeepTheirFirstWord) {
+  EXPECT_EQ(service("    healthcheck: {test: [CMD-SHELL, 'a | b']}\n").container("web", "readinessProbe|exec|command"),
+            R"(["/bin/sh","-c","a | b"])");
+  EXPECT_EQ(service("    healthcheck: {test: [CMD, a, b]}\n").container("web", "readinessProbe|exec|command"),
+            R"(["a","b"])");
+  EXPECT_EQ(service("    healthcheck: {test: [NONE]}\n").container("web", "readinessProbe"), "none");
+}
+
 TEST(Mapping, LivenessOnlyWhereTheRestartPolicySaysSo) {
   const Mapped made = service("    healthcheck: {test: [CMD, a]}\n    deploy: {restart_policy: {condition: any}}\n");
   EXPECT_EQ(made.container("web", "livenessProbe|exec|command"), "[\"a\"]");
@@ -192,6 +205,15 @@ TEST(Mapping, OneShotsAreJobsWithTheirNumberOfTries) {
   const Mapped made = service("    restart: on-failure:5\n");
   EXPECT_EQ(made.at("Job", "web", "spec|backoffLimit"), "5");
   EXPECT_EQ(made.pod("web", "restartPolicy", "Job"), "\"OnFailure\"");
+}
+
+TEST(Mapping, NothingIsEverAPodWithoutAController) {
+  for (const char* policy : {"'no'", "on-failure", "on-failure:3", "always", "unless-stopped"})
+    for (const char* ports : {"", "    ports: ['80:80']\n"})
+      EXPECT_FALSE(service(fmt::format("    restart: {}\n{}", policy, ports)).has("Pod", "web")) << policy;
+  const Mapped serving = service("    restart: on-failure\n    ports: ['80:80']\n");
+  EXPECT_TRUE(serving.has("Deployment", "web"));
+  EXPECT_THAT(serving.fate("services.web.restart"), HasSubstr("approximated: a Deployment always starts"));
 }
 
 TEST(Mapping, ScheduleLabelMakesACronJob) {
@@ -213,6 +235,15 @@ TEST(Mapping, UpdateConfigIsARollingUpdateUnlessAVolumeAllowsOnePod) {
   EXPECT_EQ(kept.at("Deployment", "web", "spec|strategy|type"), "\"Recreate\"");
   EXPECT_THAT(kept.fate("services.web.deploy.update_config.order"),
               HasSubstr("volume \"vol\" can be mounted on one node at a time"));
+}
+
+TEST(Mapping, AFixedPortOfTheNodeAllowsOnePodAtATime) {
+  const Mapped made = service(
+      "    deploy: {update_config: {order: start-first}}\n    ports: [{target: 80, published: 80, mode: host}]\n");
+  EXPECT_EQ(made.at("Deployment", "web", "spec|strategy|type"), "\"Recreate\"");
+  EXPECT_EQ(made.container("web", "ports|0|hostPort"), "80");
+  EXPECT_THAT(made.fate("services.web.deploy.update_config.order"),
+              HasSubstr("port 80 of the node is free for one pod"));
 }
 
 TEST(Mapping, AVolumeThatAllCanMountKeepsTheRollingUpdate) {
@@ -286,6 +317,25 @@ TEST(Mapping, ABoundFolderIsRefusedWithChoices) {
   EXPECT_EQ(host.pod("web", "volumes|0|hostPath"), R"({"path":"/p/d","type":"DirectoryOrCreate"})");
 }
 
+TEST(Mapping, ABoundSocketIsNotPassedOver) {
+  HostPath socket;
+  socket.kind = HostPath::Kind::other;
+  const std::string lines = "    volumes: ['/run/docker.sock:/run/docker.sock']\n";
+  EXPECT_THAT(
+      service(lines, with_path("/run/docker.sock", socket)).problems(),
+      HasSubstr("compose.yaml:5: service \"web\" mounts /run/docker.sock of this host, which is neither a file"));
+  const Mapped made = service(lines, with_path("/run/docker.sock", socket, Directories::host_path));
+  EXPECT_EQ(made.pod("web", "volumes|0|hostPath"), R"({"path":"/run/docker.sock","type":""})");
+}
+
+TEST(Mapping, APathOfAnotherSystemIsNoPartOfAName) {
+  const std::string path = R"(C:\data\site.conf)";
+  const Mapped made =
+      service("    volumes: [{type: bind, source: '" + path + "', target: /f}]\n", with_path(path, file_with("x")));
+  EXPECT_EQ(made.problems(), "");
+  EXPECT_THAT(made.pod("web", "volumes|0|configMap|name"), HasSubstr("file-c--data-site-conf-"));
+}
+
 TEST(Mapping, TmpfsAndSharedMemoryAreMemoryWithTheirSize) {
   const Mapped made = service("    tmpfs: ['/run:size=16m']\n    shm_size: 64m\n");
   EXPECT_EQ(made.pod("web", "volumes|0|emptyDir"), R"({"medium":"Memory","sizeLimit":"16Mi"})");
@@ -322,6 +372,14 @@ TEST(Mapping, ConfigsAreOneObjectEach) {
   EXPECT_EQ(made.at("ConfigMap", "b", "data|content"), "\"two\"");
 }
 
+TEST(Mapping, FilesKeepTheirModeAndTheReportSaysThatTheirOwnerIsLost) {
+  const Mapped made =
+      service("    configs: [{source: a, mode: 0440, uid: '5', gid: '6'}]\nconfigs: {a: {content: one}}\n");
+  EXPECT_EQ(made.pod("web", "volumes|0|configMap|defaultMode"), "288");
+  EXPECT_THAT(made.fate("services.web.configs[0].uid"), HasSubstr("dropped: files of configs belong to root"));
+  EXPECT_THAT(made.fate("services.web.configs[0].gid"), HasSubstr("dropped: files of configs belong to root"));
+}
+
 TEST(Mapping, UserIsNumbersOrLookedUp) {
   EXPECT_EQ(service("    user: '33:34'\n").container("web", "securityContext|runAsGroup"), "34");
   Options options;
@@ -343,6 +401,13 @@ TEST(Mapping, RightsOfTheContainer) {
   EXPECT_EQ(made.container("web", "securityContext|appArmorProfile"), R"({"localhostProfile":"x","type":"Localhost"})");
   EXPECT_EQ(made.container("web", "securityContext|readOnlyRootFilesystem"), "true");
   EXPECT_EQ(service("    privileged: true\n").container("web", "securityContext|privileged"), "true");
+}
+
+TEST(Mapping, ProfilesOfTheKernelsGuards) {
+  const Mapped made = service("    security_opt: ['seccomp=unconfined', 'label=type:web_t', 'label:level:s0:c1']\n");
+  EXPECT_EQ(made.container("web", "securityContext|seccompProfile"), R"({"type":"Unconfined"})");
+  EXPECT_EQ(made.container("web", "securityContext|seLinuxOptions"), R"({"level":"s0:c1","type":"web_t"})");
+  EXPECT_EQ(service("").container("web", "securityContext|seccompProfile"), R"({"type":"RuntimeDefault"})");
 }
 
 TEST(Mapping, SysctlsBelongToThePod) {
@@ -372,6 +437,12 @@ TEST(Mapping, WhatHasNoCounterpartIsInTheReportWithItsLine) {
   for (const char* key : {"ulimits", "stop_signal", "domainname"})
     EXPECT_THAT(made.fate(fmt::format("services.web.{}", key)), HasSubstr("dropped")) << key;
   EXPECT_THAT(report_text(made.all().findings, false), HasSubstr("compose.yaml:5: dropped services.web.ulimits"));
+}
+
+TEST(Mapping, ModelsAreInTheReport) {
+  const Mapped made = service("    models: [m]\nmodels: {m: {model: ai/small}}\n");
+  EXPECT_TRUE(made.has("Deployment", "web"));
+  EXPECT_THAT(made.fate("models.m.model"), HasSubstr("dropped: run the model as a service of its own"));
 }
 
 TEST(Mapping, NetworkOfAnotherServiceIsOnePod) {
