@@ -315,7 +315,8 @@ Plan plan_kill(const Observed& observed, const Selection& selection, const std::
 Plan plan_pause(const Observed& observed, const Selection& selection) {
   return simple_plan(pick(observed,
                           [&](const ObservedContainer& container) {
-                            return container.state == State::running && chosen(selection.services, container);
+                            return container.state == State::running && !container.one_off &&
+                                   chosen(selection.services, container);
                           }),
                      OpKind::pause_container, "pause");
 }
@@ -323,7 +324,8 @@ Plan plan_pause(const Observed& observed, const Selection& selection) {
 Plan plan_unpause(const Observed& observed, const Selection& selection) {
   return simple_plan(pick(observed,
                           [&](const ObservedContainer& container) {
-                            return container.state == State::paused && chosen(selection.services, container);
+                            return container.state == State::paused && !container.one_off &&
+                                   chosen(selection.services, container);
                           }),
                      OpKind::unpause_container, "unpause");
 }
@@ -331,7 +333,7 @@ Plan plan_unpause(const Observed& observed, const Selection& selection) {
 Plan plan_rm(const Observed& observed, const RmOptions& options) {
   const ServiceGraph services = service_graph(observed);
   const Containers containers = in_order(services, pick(observed, [&](const ObservedContainer& container) {
-                                           return chosen(options.services, container) &&
+                                           return !container.one_off && chosen(options.services, container) &&
                                                   (options.stop || !is_up(container));
                                          }));
   Graph graph;

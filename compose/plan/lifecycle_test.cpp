@@ -169,6 +169,22 @@ TEST(Rm, RemovesStoppedOnesAndRunningOnesOnlyWhenAsked) {
             "[1] -> #3 container:db:1 remove (rm)\n");
 }
 
+TEST(OneOffs, AreKilledAndGoWithTheProjectButAreNoConcernOfTheOthers) {
+  World world;
+  world.service("db");
+  world.container("db", State::running, 7).one_off = true;
+  const Observed running = world.observed;
+  EXPECT_EQ(plan_rm(running, {.services = {"db"}, .stop = true}).to_text(), "");
+  EXPECT_EQ(plan_stop(running, {}).to_text(), "");
+  EXPECT_EQ(plan_restart(running, {}).to_text(), "");
+  EXPECT_EQ(plan_pause(running, {}).to_text(), "");
+  EXPECT_EQ(plan_kill(running, {}, "SIGKILL").to_text(), "[] -> #1 container:db:7 kill (kill)\n");
+  EXPECT_THAT(plan_down(&world.project, running, {}).to_text(), HasSubstr("container:db:7 remove (down)"));
+  world.observed.containers[0].state = State::exited;
+  EXPECT_EQ(plan_rm(world.observed, {}).to_text(), "");
+  EXPECT_EQ(plan_start(world.observed, {}).to_text(), "");
+}
+
 TEST(PlanStart, WaitsAtTheEndWhenAsked) {
   World world;
   world.service("db");

@@ -47,6 +47,8 @@ networks: {default: {}}
 VOLATILE = {"ID", "CreatedAt", "RunningFor", "Created", "Size", "Status", "Networks", "Labels", "LocalVolumes", "Mounts",
             "ConfigFiles", "LastTagTime", "Publishers", "Ports", "Repository", "Platform"}
 
+STATES = "ps -a --format {{.Service}}:{{.State}}"
+
 LINES = [
     # what the files mean
     ("config --services", "sorted"), ("config --volumes", "same"), ("config --images", "sorted"),
@@ -107,7 +109,8 @@ LINES = [
     ("run --rm -T --entrypoint echo db a b", "out"), ("run --rm -T -e X=given db sh -c echo\u00a0$X", "out"),
     ("run --rm -T nobody", "code"), ("run --rm -T job", "out"), ("run", "code"),
     ("run --rm -T -u 1000:1000 -w /tmp db sh -c id\u00a0-u;pwd", "out"), ("run --rm -T --no-deps web echo x", "out"),
-    ("run --rm -T -v data:/other db ls -d /other", "out"), 
+    ("run --rm -T -v data:/other db ls -d /other", "out"), ("run --rm -T -v ./chat.yaml:/f db ls /f", "out"),
+    ("run --rm -T -v chat.yaml db true", "code"), ("run --rm -T -v data/../x:/f db true", "code"), ("run --rm -T -v /anonymous db ls -d /anonymous", "out"),
     ("run --rm -T --cap-drop ALL db grep CapEff /proc/self/status", "out"),
     ("run --rm -T --cap-add SYS_TIME db grep CapEff /proc/self/status", "out"), ("run --rm -T --name cli-peer-named db hostname", "count"),
     ("run --rm -T -p 127.0.0.1::80 web true", "out"), ("run --rm -T --service-ports web echo x", "out"),
@@ -121,7 +124,11 @@ LINES = [
     ("ps --services", "sorted"), ("cp compose.yaml db:/tmp/copied", "code"), ("exec -T db cat /tmp/copied", "same"),
     ("cp db:/no/such/file .", "code"), ("up -d --force-recreate --no-deps db", "code"), ("up -d --no-recreate --force-recreate", "code"),
     ("up -d -V --no-recreate", "code"),
-    ("wait nobody", "code"), ("down", "code"), ("ps -aq", "same"), ("down", "code"),
+    # containers of run beside those of the service
+    ("run -d db sleep 1000", "count"), ("run db true", "code"), ("pause db", "code"), (STATES, "sorted"), ("unpause db", "code"),
+    ("restart -t 0 db", "code"), (STATES, "sorted"), ("rm -sf db", "code"), (STATES, "sorted"), ("up -d", "code"),
+    ("kill db", "code"), (STATES, "sorted"), ("rm -f", "code"), (STATES, "sorted"), ("start web", "code"),
+    ("wait nobody", "code"), ("down --remove-orphans", "code"), ("ps -aq", "same"), ("down", "code"),
     # attached
     ("up --exit-code-from job job", "code"), ("up --abort-on-container-exit job", "code"),
     ("-f chat.yaml up --no-log-prefix", "code"), ("-f chat.yaml up --no-color", "code"), ("-f chat.yaml down", "code"),
@@ -133,6 +140,7 @@ LINES = [
 DEPARTURES = {
     "logs --tail nonsense db": "a number that is none is an error, not everything",
     "run --rm -T db no-such-program": "127, as docker run says it",
+    "run --rm -T -v ./chat.yaml:/f db ls /f": "a path may be relative, as in docker run; only whole ones work there",
     "images --format table": "as images", "images nobody": "as ps nobody",
     "config --services db": "the services that are named are heeded, not ignored",
     "version --format nonsense": "a format that does not exist is an error, not the default",

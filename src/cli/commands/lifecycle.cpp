@@ -60,7 +60,7 @@ Flag timeout_flag(Options& options) {
 
 Result<int> remove_containers(Context& context, const Options& options, const Strings& services) {
   TRY_ASSIGN(const ProjectScope scope, context.scope({.services = services, .name_is_enough = true}));
-  TRY_ASSIGN(auto containers, context.containers(scope, {.services = services, .one_off = true}));
+  TRY_ASSIGN(auto containers, context.containers(scope, {.services = services}));
   if (!options.stop)
     std::erase_if(containers, [](const auto& one) { return one.phase == state::Phase::running || one.restarting; });
   if (containers.empty()) {
@@ -126,8 +126,8 @@ Command kill_command() {
       {"signal", 's', &options->signal, "The signal, by name or number", "SIGNAL"}};
   command.complete = Complete::services;
   command.run = [options](Context& context, const Strings& services) -> Result<int> {
-    TRY_ASSIGN(const int code, operate(context, services, "kill", json{{"signal", options->signal}},
-                                       "No containers to kill"));
+    TRY_ASSIGN(const int code,
+               operate(context, services, "kill", json{{"signal", options->signal}}, "No containers to kill"));
     if (!options->remove_orphans && !environment_bool("COMPOSE_REMOVE_ORPHANS")) return code;
     TRY_ASSIGN(const ProjectScope scope, context.scope({.name_is_enough = true}));
     if (scope.project) TRY(remove_orphans(context, *scope.project));

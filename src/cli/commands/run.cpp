@@ -144,7 +144,9 @@ Command run_command() {
                   .summary = "Run a command in a new container of a service"};
   command.details =
       "What the service depends on is started and stays. Ports are published only with -P or -p. The exit code is the "
-      "command's, 128 + n after signal n. Ctrl-P Ctrl-Q leaves the container running.";
+      "command's, 128 + n after signal n. Ctrl-P Ctrl-Q leaves the container running. Without --rm it stays until "
+      "down; "
+      "stop, restart, pause and rm leave it alone.";
   command.flags = {
       {"build", 0, &o.build, "Build the image first"},
       {"cap-add", 0, &o.cap_add, "Add a capability", "NAME"},
