@@ -512,6 +512,29 @@ Result<std::map<std::string, std::string>> build_all(Context& context, const mod
   return images;
 }
 
+/// Files of this host that secrets and configs are made of, looked for before minutes go into images.
+Result<void> look_for_files(const model::Project& project, const Strings& services) {
+  const auto look = [&](const model::Service& service, const auto& references, const auto& objects,
+                        std::string_view kind) -> Result<void> {
+    for (const model::FileReference& reference : references) {
+      const auto object = objects.find(reference.source);
+      if (object == objects.end() || object->second.file.empty()) continue;
+      if (::access(object->second.file.c_str(), F_OK) == 0 || errno != ENOENT) continue;
+      const auto position = project.where(fmt::format("{}s.{}", kind, reference.source));
+      return make_error(Errc::not_found, "{}{} \"{}\" of service \"{}\": there is no file {}",
+                        position.known() ? position.to_string() + ": " : "", kind, reference.source, service.name,
+                        object->second.file);
+    }
+    return {};
+  };
+  for (const std::string& name : services) {
+    const model::Service& service = service_of(project, name);
+    TRY(look(service, service.secrets, project.secrets, "secret"));
+    TRY(look(service, service.configs, project.configs, "config"));
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string image_name(const Context& context, const model::Project& project, const model::Service& service) {
@@ -543,6 +566,7 @@ Result<std::map<std::string, std::string>> resolve_images(Context& context, cons
                                                           const Strings& services, const ImageSettings& settings) {
   TRY_ASSIGN(image::Store store, image::Store::open(context.paths().root()));
   TRY_ASSIGN(Resolution result, sort_services(context, store, project, services, settings));
+  if (!result.to_build.empty() || !result.to_pull.empty()) TRY(look_for_files(project, services));
   // What a build makes is not fetched from elsewhere.
   const std::set<std::string> coming = coming_images(context, project, result.to_build);
   const auto is_coming = [&](const std::string& name) {

@@ -144,6 +144,7 @@ class BrokenFiles(TestCase):
         self.assertNotEqual(done.returncode, 0)
         for words in expected:
             self.assertIn(words, done.stderr)
+        return done.stderr
 
     def test_unknown_key(self):
         self.refused("services:\n  web:\n    image: busybox\n    comand: x\n", "compose.yaml:4", "comand")
@@ -159,3 +160,8 @@ class BrokenFiles(TestCase):
 
     def test_missing_secret_file(self):
         self.refused("services:\n  web: {image: busybox, secrets: [s]}\nsecrets:\n  s:\n    file: ./absent\n", "absent", "s")
+
+    def test_missing_secret_file_is_found_before_an_image_is_built(self):
+        said = self.refused("services:\n  web:\n    build: {dockerfile_inline: 'FROM busybox'}\n    secrets: [s]\n"
+                            "secrets:\n  s:\n    file: ./absent\n", 'compose.yaml:6', 'secret "s" of service "web": there is no file', "absent")
+        self.assertNotIn("Build", said)
