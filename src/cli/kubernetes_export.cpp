@@ -112,7 +112,8 @@ std::vector<Flag> export_flags(ExportFlags& flags) {
   };
 }
 
-Result<ExportedProject> export_loaded(Context& context, const ExportFlags& flags, const load::Options& options) {
+Result<ExportedProject> export_loaded(Context& context, const ExportFlags& flags, const load::Options& options,
+                                      std::set<std::string>* said) {
   TRY_ASSIGN(kubernetes::Options wanted, options_of(flags));
   TRY_ASSIGN(const load::LoadResult loaded, load_checked(context, options));
   if (!loaded.project) return Error{Errc::invalid, {}};
@@ -125,7 +126,8 @@ Result<ExportedProject> export_loaded(Context& context, const ExportFlags& flags
       if (std::find(out.profiles.begin(), out.profiles.end(), profile) == out.profiles.end())
         out.profiles.push_back(profile);
   std::sort(out.profiles.begin(), out.profiles.end());
-  for (const std::string& warning : out.exported.warnings) context.warn(warning);
+  for (const std::string& warning : out.exported.warnings)
+    if (said == nullptr || said->insert(warning).second) context.warn(warning);
   if (out.exported.problems.empty()) return out;
   for (const kubernetes::Problem& problem : out.exported.problems)
     context.progress().failure(problem.pos.known()

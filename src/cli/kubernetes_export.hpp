@@ -1,5 +1,6 @@
 #pragma once
 // The export to Kubernetes as the commands need it: flags, what is known of images and files, problems on the screen.
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,9 @@ struct ExportedProject {
   Strings profiles;  ///< those of services that are left out
   kubernetes::Export exported;
 };
-/// Loads and exports. Problems are printed as "file:line: message"; the error then has no message.
-Result<ExportedProject> export_loaded(Context& context, const ExportFlags& flags, const load::Options& options);
+/// Loads and exports. Problems are printed as "file:line: message"; the error then has no message. Warnings are printed
+/// but for those of `said`, which these join.
+Result<ExportedProject> export_loaded(Context& context, const ExportFlags& flags, const load::Options& options,
+                                      std::set<std::string>* said = nullptr);
 
 }  // namespace compose::cli

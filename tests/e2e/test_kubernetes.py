@@ -142,6 +142,16 @@ class Kubernetes(unittest.TestCase):
         self.assertIn("compose.yaml:12: dropped services.init.ulimits", failed.stdout)
         self.assertFalse(os.path.exists(self.path("out")))
 
+    def test_what_base_and_overlays_have_in_common_is_said_once(self):
+        self.write("compose.yaml", FILE + "    ulimits: {nofile: 1024}\n    volumes: ['data:/d']\nvolumes: {data: }\n")
+        self.write("more.yaml", "services:\n  web: {stop_signal: SIGHUP}\n")
+        done = self.compose("-f", "compose.yaml", "export", "kubernetes", "-o", "out", "--report",
+                            "--overlay", "prod=prod.yaml", "--overlay", "more=more.yaml")
+        self.assertEqual(done.stderr.count("the claim asks for 1Gi"), 1, done.stderr)
+        self.assertEqual(done.stdout.count("dropped services.init.ulimits"), 1, done.stdout)
+        self.assertIn("more.yaml:2: dropped services.web.stop_signal", done.stdout)
+        self.assertIn("; 2 attributes were dropped", done.stderr)
+
     def test_a_choice_that_is_missing_is_an_error_with_its_line(self):
         self.write("compose.yaml", "services:\n  web:\n    image: a\n    volumes: ['.:/srv']\n")
         failed = self.compose("export", "kubernetes", code=1)

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <tuple>
 
 #include "base/strings.hpp"
 #include "cli/commands/all.hpp"
@@ -83,6 +85,7 @@ Result<void> write_folder(const std::string& folder, const Folder& files) {
 Result<std::vector<Environment>> environments_of(Context& context, const Options& options,
                                                  const ExportedProject& base) {
   std::vector<Environment> all;
+  std::set<std::string> said{base.exported.warnings.begin(), base.exported.warnings.end()};
   for (const std::string& overlay : options.overlays) {
     const std::size_t equals = overlay.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == overlay.size())
@@ -99,7 +102,7 @@ Result<std::vector<Environment>> environments_of(Context& context, const Options
     // As it calls itself, for the namespace; then as a part of the base, for the objects.
     TRY_ASSIGN(const load::LoadResult own, load_checked(context, wanted));
     wanted.project_name = base.name;
-    TRY_ASSIGN(ExportedProject exported, export_loaded(context, options.flags, wanted));
+    TRY_ASSIGN(ExportedProject exported, export_loaded(context, options.flags, wanted, &said));
     all.push_back(
         {name, own.project_name == base.name ? std::string{} : own.project_name, std::move(exported.exported)});
   }
@@ -107,9 +110,21 @@ Result<std::vector<Environment>> environments_of(Context& context, const Options
     load::Options wanted = load_options(context);
     wanted.profiles.push_back(profile);
     wanted.project_name = base.name;
-    TRY_ASSIGN(ExportedProject exported, export_loaded(context, options.flags, wanted));
+    TRY_ASSIGN(ExportedProject exported, export_loaded(context, options.flags, wanted, &said));
     all.push_back({"profile-" + profile, {}, std::move(exported.exported)});
   }
+  return all;
+}
+
+/// What is found in the base and in what is made of it, once: an overlay repeats most of it.
+std::vector<kubernetes::Finding> findings_of(const kubernetes::Export& base,
+                                             const std::vector<Environment>& environments) {
+  std::vector<kubernetes::Finding> all = base.findings;
+  std::set<std::tuple<std::string, kubernetes::Fate, std::string>> known;
+  for (const kubernetes::Finding& finding : all) known.insert({finding.path, finding.fate, finding.how});
+  for (const Environment& environment : environments)
+    for (const kubernetes::Finding& finding : environment.exported.findings)
+      if (known.insert({finding.path, finding.fate, finding.how}).second) all.push_back(finding);
   return all;
 }
 
@@ -124,17 +139,12 @@ Result<int> export_kubernetes(Context& context, const Options& options) {
     return make_error(Errc::invalid, "unknown --format \"{}\" (text, all, json)", options.format);
   TRY_ASSIGN(const ExportedProject base, export_loaded(context, options.flags, load_options(context)));
   TRY_ASSIGN(const std::vector<Environment> environments, environments_of(context, options, base));
-  TRY(print_report(options, base.exported.findings));
-  std::size_t dropped = 0;
-  const auto count = [&](const kubernetes::Export& exported) {
-    dropped +=
-        static_cast<std::size_t>(std::count_if(exported.findings.begin(), exported.findings.end(),
-                                               [](const auto& f) { return f.fate == kubernetes::Fate::dropped; }));
-  };
-  count(base.exported);
-  for (const Environment& environment : environments) count(environment.exported);
+  const auto findings = findings_of(base.exported, environments);
+  TRY(print_report(options, findings));
+  const auto dropped = std::count_if(findings.begin(), findings.end(),
+                                     [](const auto& f) { return f.fate == kubernetes::Fate::dropped; });
   if (options.strict && dropped > 0) {
-    if (!options.report) TRY(print(kubernetes::report_text(base.exported.findings, false)));
+    if (!options.report) TRY(print(kubernetes::report_text(findings, false)));
     return make_error(Errc::unsupported,
                       "--strict: {} attributes have no counterpart in Kubernetes; nothing was written", dropped);
   }
