@@ -20,15 +20,7 @@ class Finder {
   explicit Finder(Session& session) : session_{session}, options_{session.options} {}
 
   std::optional<ProjectFiles> run() {
-    for (const auto& [name, value] : options_.env) found_.environment.set(name, {value, "shell", {}});
-    found_.files = options_.files;
-    if (!options_.project_directory.empty()) directory_ = absolute(options_.project_directory);
-    const std::vector<std::string> named = named_env_files();
-    // Once for COMPOSE_FILE and the like, which an env file may set; again when the files have shown the directory.
-    read_env_files(named);
-    from_variable();
-    discover();
-    if (named.empty() && working_directory() != first_directory_) read_env_files(named);
+    look();
     if (found_.files.empty()) {
       session_.diagnostics.error({}, {}, "no configuration file provided: not found",
                                  "write a compose.yaml, or name your file with -f");
@@ -39,7 +31,24 @@ class Finder {
     return session_.diagnostics.ok() ? std::optional(std::move(found_)) : std::nullopt;
   }
 
+  Environment environment() {
+    look();
+    return std::move(found_.environment);
+  }
+
  private:
+  void look() {
+    for (const auto& [name, value] : options_.env) found_.environment.set(name, {value, "shell", {}});
+    found_.files = options_.files;
+    if (!options_.project_directory.empty()) directory_ = absolute(options_.project_directory);
+    const std::vector<std::string> named = named_env_files();
+    // Once for COMPOSE_FILE and the like, which an env file may set; again when the files have shown the directory.
+    read_env_files(named);
+    from_variable();
+    discover();
+    if (named.empty() && working_directory() != first_directory_) read_env_files(named);
+  }
+
   std::string absolute(const std::string& path) const {
     return path == "-" ? path : join_path(options_.working_dir, path);
   }
@@ -132,6 +141,11 @@ class Finder {
 }  // namespace
 
 std::optional<ProjectFiles> find_project_files(Session& session) { return Finder(session).run(); }
+
+Environment starting_environment(const Options& options, FileSource& files) {
+  Session session{options, files, {}, {}, Traces{false}};
+  return Finder(session).environment();
+}
 
 std::string normalize_project_name(std::string_view name) {
   std::string out;

@@ -17,6 +17,10 @@ struct ProjectFiles {
 /// Nothing when there is no file to load (reported).
 std::optional<ProjectFiles> find_project_files(Session& session);
 
+/// The variables that a load with these options starts from, for callers that want some of them before. What is wrong
+/// with the files that hold them, the load says.
+Environment starting_environment(const Options& options, FileSource& files);
+
 /// Lower case letters, digits, '-' and '_' only, the first a letter or digit: what of `name` fits that.
 std::string normalize_project_name(std::string_view name);
 

@@ -3,9 +3,10 @@
 #include <cstdlib>
 
 #include "base/strings.hpp"
+#include "cli/project_loading.hpp"
 #include "cli/rootless.hpp"
-#include "compose/load/dotenv.hpp"
-#include "sys/file.hpp"
+#include "compose/load/disk_files.hpp"
+#include "compose/load/project_files.hpp"
 
 namespace compose::cli {
 namespace {
@@ -17,27 +18,10 @@ constexpr std::string_view kFromDotenv[] = {
     "COMPOSE_MENU",           "COMPOSE_PARALLEL_LIMIT", "COMPOSE_PROGRESS",
     "COMPOSE_REMOVE_ORPHANS", "COMPOSE_STATUS_STDOUT",  "DOCKER_DEFAULT_PLATFORM"};
 
-/// Where .env is looked for: in the project's folder if that is told, else beside the first file, else here.
-std::string dotenv_folder(const GlobalOptions& options) {
-  if (!options.project_directory.empty()) return options.project_directory + "/";
-  if (!options.workdir.empty()) return options.workdir + "/";
-  const std::string file = options.files.empty() ? std::string{} : options.files.front();
-  return file.substr(0, file.find_last_of('/') + 1);
-}
-
-/// Sets the variables of .env that the environment does not have. What is wrong in it the loader tells.
+/// Sets the variables of .env, and of the files that stand for it, that the environment does not have.
 void take_dotenv(const GlobalOptions& options) {
-  Strings files = options.env_files;
-  if (files.empty() && std::getenv("COMPOSE_ENV_FILES") != nullptr)
-    files = split(environment_text("COMPOSE_ENV_FILES"), ',');
-  if (files.empty() && !environment_bool("COMPOSE_DISABLE_ENV_FILE")) files = {dotenv_folder(options) + ".env"};
-  load::Environment variables;
-  for (const std::string& file : files) {
-    const auto text = sys::read_file(file);
-    if (!text) continue;
-    const auto lookup = [](std::string_view) -> const load::Variable* { return nullptr; };
-    static_cast<void>(load::parse_dotenv(*text, 0, lookup, variables));
-  }
+  load::DiskFiles files;
+  const load::Environment variables = load::starting_environment(load_options(options), files);
   for (const std::string_view name : kFromDotenv)
     if (const load::Variable* variable = variables.find(name))
       ::setenv(std::string{name}.c_str(), variable->value.c_str(), 0);
@@ -86,6 +70,7 @@ Result<void> apply_environment(GlobalOptions& options) {
     if (value.empty()) value = environment_text(name);
     if (value.empty()) value = last;
   };
+  if (options.project_directory.empty()) options.project_directory = options.workdir;
   take_dotenv(options);
   fallback(options.progress, "COMPOSE_PROGRESS", "auto");
   if (options.no_ansi) options.ansi = "never";
@@ -93,7 +78,6 @@ Result<void> apply_environment(GlobalOptions& options) {
   const bool own = rootless::needed();
   fallback(options.root, "COMPOSE_ROOT", own ? rootless::default_root().c_str() : "/var/lib/compose");
   fallback(options.run_root, "COMPOSE_RUN_ROOT", own ? rootless::default_run_root().c_str() : "/run/compose");
-  if (options.project_directory.empty()) options.project_directory = options.workdir;
   if (!options.compatibility) options.compatibility = environment_bool("COMPOSE_COMPATIBILITY");
   if (!options.parallel) {
     const std::string limit = environment_text("COMPOSE_PARALLEL_LIMIT");

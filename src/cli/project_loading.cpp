@@ -79,8 +79,7 @@ Result<Strings> profiles_for(const model::Project& project, const Strings& servi
 
 }  // namespace
 
-load::Options load_options(const Context& context) {
-  const GlobalOptions& global = context.options();
+load::Options load_options(const GlobalOptions& global) {
   load::Options options;
   options.files = global.files;
   options.env = process_environment();

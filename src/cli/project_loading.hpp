@@ -6,7 +6,8 @@
 namespace compose::cli {
 
 /// Everything the global flags and the process's environment say.
-load::Options load_options(const Context& context);
+load::Options load_options(const GlobalOptions& global);
+inline load::Options load_options(const Context& context) { return load_options(context.options()); }
 
 /// Loads from the disk and prints warnings; errors are printed with their excerpts, the Error then has no message.
 Result<load::LoadResult> load_checked(Context& context, const load::Options& options);

@@ -88,6 +88,15 @@ class OfFiles(WithProject):
                 self.assertEqual((plain.returncode, given.returncode, from_file.returncode), (0, 1, 1))
                 self.assertIn(word, from_file.stderr)
 
+    def test_the_env_file_beside_the_files_counts_from_a_folder_below(self):
+        self.write(".env", "COMPOSE_PARALLEL_LIMIT=nonsense\n")
+        self.addCleanup(self.write, ".env", "")
+        below = os.path.join(self.project.directory, "below")
+        os.makedirs(below, exist_ok=True)
+        done = compose.run([compose.PROGRAM, "config", "-q"], cwd=below, check=False, env=self.project.environment)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("must be an integer", done.stderr)
+
 
 @needs_root
 @needs_our_own
