@@ -191,7 +191,7 @@ class InATerminal(TestCase):
         view = self.terminal("ps", "--watch", "-a", columns=60, rows=8)
         view.until("NAME")
         self.project.run("up", "-d", "talker")
-        view.until(r"-talker-1[^\n]*")
+        view.until(r"-talker-1[^\n]* Up ")  # the state is seen on a narrow terminal, too
         self.project.run("stop", "-t", "0", "talker")
         view.until("e2e-terminal-talker-1")
         view.type("\x03")

@@ -12,6 +12,7 @@
 #include "cli/context.hpp"
 #include "cli/listing.hpp"
 #include "cli/session.hpp"
+#include "cli/terminal.hpp"
 #include "cli/tree_watch.hpp"
 #include "sys/file.hpp"
 
@@ -59,9 +60,29 @@ std::string services_text(const std::vector<state::ContainerRecord>& containers)
   return text;
 }
 
-/// What ps prints now.
-Result<std::string> listed(Context& context, const Options& options, const ProjectScope& scope,
-                           const Strings& services) {
+std::size_t widest(const std::string& text) {
+  std::size_t most = 0;
+  for (const std::string& line : split(text, '\n')) most = std::max(most, display_width(trim(line)));
+  return most;
+}
+
+/// The table; without a format of its own it does without columns until it fits, the least telling first.
+Result<std::string> table(Listing listing, const Options& options, const std::vector<nlohmann::ordered_json>& rows,
+                          std::size_t columns) {
+  const std::string format = options.format == "pretty" ? "" : options.format;
+  TRY_ASSIGN(std::string text, render_listing(listing, format, rows));
+  if (!format.empty()) return text;
+  for (const std::string_view heading : {"COMMAND", "IMAGE", "CREATED", "PORTS", "SERVICE"}) {
+    if (widest(text) <= columns) break;
+    std::erase_if(listing.columns, [&](const auto& column) { return column.first == heading; });
+    TRY_ASSIGN(text, render_listing(listing, format, rows));
+  }
+  return text;
+}
+
+/// What ps prints now, at most so wide if it can be.
+Result<std::string> listed(Context& context, const Options& options, const ProjectScope& scope, const Strings& services,
+                           std::size_t columns = SIZE_MAX) {
   TRY_ASSIGN(const Strings statuses, wanted_statuses(options));
   Context::Select select{.services = services, .one_off = options.all};
   TRY_ASSIGN(auto containers, context.containers(scope, select));
@@ -88,7 +109,7 @@ Result<std::string> listed(Context& context, const Options& options, const Proje
                          {"STATUS", "Status"},
                          {"PORTS", "Ports"}},
                         {{"CONTAINER ID", "ID"}, {"CREATED AT", "CreatedAt"}, {"LOCAL VOLUMES", "LocalVolumes"}}};
-  return render_listing(listing, options.format == "pretty" ? "" : options.format, rows);
+  return table(listing, options, rows, columns);
 }
 
 /// As many lines as the terminal has room for, none wider than it.
@@ -115,7 +136,8 @@ Result<int> watch(Context& context, const Options& options, const ProjectScope& 
   if (terminal) TRY(print("\x1b[?25l\x1b[2J"));
   std::string last;
   while (true) {
-    auto text = listed(context, options, scope, services);
+    const int columns = terminal ? terminal_size(STDOUT_FILENO).columns : 0;
+    auto text = listed(context, options, scope, services, columns > 0 ? static_cast<std::size_t>(columns) : SIZE_MAX);
     if (text && (terminal || *text != last)) {
       const auto shown = print(terminal ? "\x1b[H" + fitted(*text) + "\x1b[J" : *text);
       if (!shown) return shown.error();
