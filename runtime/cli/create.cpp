@@ -194,7 +194,8 @@ Result<int> create(const Globals& globals, Words words) {
   const pid_t pid = started->launch->pid();
   const auto finish = [&]() -> Result<void> {
     TRY(hand_over(arguments, *started));
-    TRY(container::save(fresh.path(), plan, {pid, sys::process_start_time(pid), "compose-runtime", {}}));
+    TRY(container::save(fresh.path(), plan, launch::serialize(plan),
+                        {pid, sys::process_start_time(pid), "compose-runtime", {}}));
     return write_pid_file(arguments, pid);
   };
   if (auto done = finish(); !done) {
@@ -248,7 +249,8 @@ Result<int> run(const Globals& globals, Words words) {
   if (!started) return fail_with(exit_code, started.error().message());
   const pid_t pid = started->launch->pid();
   TRY(hand_over(arguments, *started));
-  TRY(container::save(fresh.path(), plan, {pid, sys::process_start_time(pid), "compose-runtime", {}}));
+  TRY(container::save(fresh.path(), plan, launch::serialize(plan),
+                      {pid, sys::process_start_time(pid), "compose-runtime", {}}));
   TRY(write_pid_file(arguments, pid));
   launch::run_all_hooks(plan.poststart, launch::state_json(plan, "running", pid), "poststart");
   if (detach) {

@@ -8,7 +8,8 @@
 
 namespace compose::runtime::container {
 
-Result<void> save(const std::string& directory, const launch::LaunchPlan& plan, const Identity& identity) {
+Result<void> save(const std::string& directory, const launch::LaunchPlan& plan, std::string_view serialized,
+                  const Identity& identity) {
   using launch::json_string;
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
@@ -22,7 +23,7 @@ Result<void> save(const std::string& directory, const launch::LaunchPlan& plan, 
         (i == 0 ? "" : ",") + json_string(plan.annotations[i].first) + ":" + json_string(plan.annotations[i].second);
   }
   json += "}}\n";
-  TRY(sys::write_file_atomic(directory + "/plan.bin", launch::serialize(plan), 0600));
+  TRY(sys::write_file_atomic(directory + "/plan.bin", serialized, 0600));
   return sys::write_file_atomic(directory + "/state.json", json, 0600);
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/error.hpp"
 #include "runtime/launch/plan.hpp"
@@ -18,7 +19,8 @@ struct Identity {
   std::string project;
 };
 
-/// Writes both files into `directory`, which exists.
-Result<void> save(const std::string& directory, const launch::LaunchPlan& plan, const Identity& identity);
+/// Writes both files into `directory`, which exists; `serialized` is launch::serialize(plan), which may be at hand.
+Result<void> save(const std::string& directory, const launch::LaunchPlan& plan, std::string_view serialized,
+                  const Identity& identity);
 
 }  // namespace compose::runtime::container

@@ -1,6 +1,6 @@
 #pragma once
 // Values as bytes for another process of ours: one description of the members (a `fields` function) serves writing,
-// reading and the readable form. All numbers travel as 8 bytes in host order, texts and lists with their length first.
+// reading and the readable form. Texts and lists travel with their length first.
 #include <concepts>
 #include <cstdint>
 #include <cstring>
@@ -18,7 +18,14 @@ namespace compose::runtime::codec {
 template <typename T>
 concept Number = std::is_arithmetic_v<T> || std::is_enum_v<T>;
 
-class Encoder {
+/// How numbers travel.
+enum class Numbers : std::uint8_t {
+  wide,    ///< as 8 bytes in host order
+  packed,  ///< seven bits a byte, low ones first, all but the last with the eighth bit: most are small
+};
+
+template <Numbers kNumbers>
+class BasicEncoder {
  public:
   template <typename T>
   void operator()(const char* /*name*/, const T& value) {
@@ -29,8 +36,13 @@ class Encoder {
  private:
   template <Number T>
   void put(T value) {
-    const auto wide = static_cast<std::uint64_t>(value);
-    bytes_.append(reinterpret_cast<const char*>(&wide), sizeof wide);  // NOLINT: host order on purpose
+    auto wide = static_cast<std::uint64_t>(value);
+    if constexpr (kNumbers == Numbers::wide) {
+      bytes_.append(reinterpret_cast<const char*>(&wide), sizeof wide);  // NOLINT: host order on purpose
+      return;
+    }
+    for (; wide >= 0x80; wide >>= 7) bytes_.push_back(static_cast<char>(wide | 0x80));
+    bytes_.push_back(static_cast<char>(wide));
   }
   void put(const std::string& text) {
     put(text.size());
@@ -59,29 +71,53 @@ class Encoder {
   std::string bytes_;
 };
 
+using Encoder = BasicEncoder<Numbers::wide>;
+using PackedEncoder = BasicEncoder<Numbers::packed>;
+
 /// Never reads past the end, never makes a list longer than the bytes that are left could fill. After the first
 /// problem everything reads as zero; ok() tells.
-class Decoder {
+template <Numbers kNumbers>
+class BasicDecoder {
  public:
-  explicit Decoder(std::string_view bytes) : rest_{bytes} {}
+  explicit BasicDecoder(std::string_view bytes) : rest_{bytes} {}
   template <typename T>
   void operator()(const char* name, T& value) {
     get(value);
     if (!ok_ && culprit_ == nullptr) culprit_ = name;
   }
+  bool ok() const { return ok_; }
   /// Everything was read and nothing is left over.
   bool complete() const { return ok_ && rest_.empty(); }
+  /// What has not been read yet; nothing after a problem.
+  std::string_view rest() const { return rest_; }
   const char* culprit() const { return culprit_ == nullptr ? "end" : culprit_; }
 
  private:
   template <Number T>
   void get(T& value) {
-    std::uint64_t wide = 0;
-    if (rest_.size() < sizeof wide) return fail();
-    std::memcpy(&wide, rest_.data(), sizeof wide);
-    rest_.remove_prefix(sizeof wide);
+    const std::uint64_t wide = number();
     value = static_cast<T>(wide);
     if (static_cast<std::uint64_t>(value) != wide) fail();
+  }
+  std::uint64_t number() {
+    std::uint64_t value = 0;
+    if constexpr (kNumbers == Numbers::wide) {
+      if (rest_.size() < sizeof value) return fail(), 0;
+      std::memcpy(&value, rest_.data(), sizeof value);
+      rest_.remove_prefix(sizeof value);
+      return value;
+    }
+    for (unsigned shift = 0; shift < 64 && !rest_.empty(); shift += 7) {
+      const auto byte = static_cast<std::uint8_t>(rest_.front());
+      rest_.remove_prefix(1);
+      const std::uint64_t bits = byte & 0x7fU;
+      value |= bits << shift;
+      const bool overlong = bits == 0 && shift > 0;  // each number has one form
+      if (byte < 0x80 && !overlong && value >> shift == bits) return value;
+      if (byte < 0x80) break;
+    }
+    fail();
+    return 0;
   }
   void get(std::string& text) {
     const std::size_t size = length();
@@ -129,6 +165,9 @@ class Decoder {
   bool ok_ = true;
   const char* culprit_ = nullptr;
 };
+
+using Decoder = BasicDecoder<Numbers::wide>;
+using PackedDecoder = BasicDecoder<Numbers::packed>;
 
 /// One line "path = value" per member that is not empty or zero.
 class TextWriter {

@@ -8,7 +8,7 @@
 
 namespace compose::runtime {
 
-inline constexpr std::uint64_t kPlanVersion = 3;
+inline constexpr std::uint64_t kPlanVersion = 4;
 
 template <typename T, typename U>
 concept IsMaybeConst = std::same_as<std::remove_const_t<T>, U>;

@@ -2,7 +2,7 @@
 
 namespace compose::runtime::launch {
 std::string serialize(const LaunchPlan& plan) {
-  codec::Encoder encoder;
+  codec::PackedEncoder encoder;
   encoder("version", kPlanVersion);
   encoder("plan", plan);
   return std::move(encoder).take();
@@ -11,7 +11,7 @@ std::string serialize(const LaunchPlan& plan) {
 Result<LaunchPlan> deserialize(std::string_view bytes) {
   std::uint64_t version = 0;
   LaunchPlan plan;
-  codec::Decoder decoder{bytes};
+  codec::PackedDecoder decoder{bytes};
   decoder("version", version);
   if (version != kPlanVersion) {
     return make_error(Errc::corrupt, "launch plan: version {} instead of {}", version, kPlanVersion);

@@ -8,8 +8,8 @@
 
 namespace compose::runtime::monitor {
 
-Result<void> write_container_state(const Request& request, pid_t pid, std::uint64_t start_time) {
-  return container::save(request.run_dir, request.plan, {pid, start_time, "compose", request.project});
+Result<void> write_container_state(const Request& request, std::string_view plan, pid_t pid, std::uint64_t start_time) {
+  return container::save(request.run_dir, request.plan, plan, {pid, start_time, "compose", request.project});
 }
 
 Result<void> write_exit_record(const Request& request, const Event& exit, const timespec& started,

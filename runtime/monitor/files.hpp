@@ -9,8 +9,8 @@
 
 namespace compose::runtime::monitor {
 
-/// state.json and plan.bin in run_dir, by which compose-runtime finds the container.
-Result<void> write_container_state(const Request& request, pid_t pid, std::uint64_t start_time);
+/// state.json and plan.bin in run_dir, by which compose-runtime finds the container. `plan` is request.plan serialized.
+Result<void> write_container_state(const Request& request, std::string_view plan, pid_t pid, std::uint64_t start_time);
 
 /// exit.json in state_dir, durable when it returns.
 Result<void> write_exit_record(const Request& request, const Event& exit, const timespec& started,

@@ -110,7 +110,8 @@ Result<void> Monitor::start() {
   timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   TRY(log_.open());
   TRY(remote_.open());
-  TRY(write_container_state(request_, pid_, start_time_));
+  TRY(write_container_state(request_, plan_, pid_, start_time_));
+  drop(message_);
   watch(launch_->fd(), EPOLLIN);
   watch(signals_.get(), EPOLLIN);
   watch(timer_.get(), EPOLLIN);
@@ -315,7 +316,8 @@ int run_monitor(UniqueFd request, UniqueFd supervisor) {
   ::mallopt(M_MMAP_THRESHOLD, kChunk);
   std::string bytes;
   if (auto text = sys::read_all(request.get())) bytes = std::move(*text);
-  auto parsed = deserialize(bytes);
+  std::string_view plan;
+  auto parsed = deserialize(bytes, &plan);
   if (!parsed) {
     Event failed;
     failed.kind = Event::Kind::failed;
@@ -324,9 +326,8 @@ int run_monitor(UniqueFd request, UniqueFd supervisor) {
     (void)sys::send_message(supervisor.get(), wire::encode(failed));
     return 1;
   }
-  drop(bytes);
   request.reset();
-  return std::make_unique<Monitor>(std::move(*parsed), std::move(supervisor))->run();
+  return std::make_unique<Monitor>(std::move(*parsed), std::move(bytes), plan, std::move(supervisor))->run();
 }
 
 }  // namespace compose::runtime::monitor

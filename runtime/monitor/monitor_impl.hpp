@@ -48,8 +48,13 @@ struct Stream {
 
 class Monitor {
  public:
-  Monitor(Request request, UniqueFd supervisor)
-      : request_{std::move(request)}, log_{request_.log}, remote_{request_.remote_log} {
+  /// `plan`: request.plan as it was sent, a part of `message`.
+  Monitor(Request request, std::string message, std::string_view plan, UniqueFd supervisor)
+      : request_{std::move(request)},
+        message_{std::move(message)},
+        plan_{plan},
+        log_{request_.log},
+        remote_{request_.remote_log} {
     peers_.emplace_back(std::move(supervisor));
     peers_.back().supervisor = true;
   }
@@ -107,6 +112,8 @@ class Monitor {
   Event event(Event::Kind kind) const;
 
   Request request_;
+  std::string message_;    ///< until the plan has been written for others
+  std::string_view plan_;  ///< in it
   LogWriter log_;
   RemoteLog remote_;
   int remote_watched_ = -1;  ///< its socket, while epoll watches it

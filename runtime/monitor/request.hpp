@@ -26,6 +26,7 @@ struct Request {
 };
 
 std::string serialize(const Request& request);
-Result<Request> deserialize(std::string_view bytes);
+/// `plan`: set to the part of `bytes` that is launch::serialize(request.plan), unless it is null.
+Result<Request> deserialize(std::string_view bytes, std::string_view* plan = nullptr);
 
 }  // namespace compose::runtime::monitor

@@ -29,7 +29,7 @@ void fields(A& a, T& v) {
 
 namespace {
 
-inline constexpr std::uint64_t kRequestVersion = 3;
+inline constexpr std::uint64_t kRequestVersion = 4;
 
 template <typename A, typename T>
 void event_fields(A& a, T& v, std::int64_t& nanoseconds) {
@@ -49,7 +49,6 @@ template <typename A, typename T>
 void request_fields(A& a, T& v) {
   a("container_id", v.container_id);
   a("project", v.project);
-  a("plan", v.plan);
   a("run_dir", v.run_dir);
   a("state_dir", v.state_dir);
   a("log", v.log);
@@ -65,22 +64,24 @@ void request_fields(A& a, T& v) {
 }  // namespace
 
 std::string serialize(const Request& request) {
-  codec::Encoder encoder;
+  codec::PackedEncoder encoder;
   encoder("version", kRequestVersion);
   request_fields(encoder, request);
-  return std::move(encoder).take();
+  return std::move(encoder).take() + launch::serialize(request.plan);
 }
 
-Result<Request> deserialize(std::string_view bytes) {
+Result<Request> deserialize(std::string_view bytes, std::string_view* plan) {
   Request request;
-  codec::Decoder decoder{bytes};
+  codec::PackedDecoder decoder{bytes};
   std::uint64_t version = 0;
   decoder("version", version);
   if (version != kRequestVersion) {
     return make_error(Errc::corrupt, "monitor request: version {} instead of {}", version, kRequestVersion);
   }
   request_fields(decoder, request);
-  if (!decoder.complete()) return make_error(Errc::corrupt, "monitor request: broken at \"{}\"", decoder.culprit());
+  if (!decoder.ok()) return make_error(Errc::corrupt, "monitor request: broken at \"{}\"", decoder.culprit());
+  TRY_ASSIGN(request.plan, launch::deserialize(decoder.rest()));
+  if (plan != nullptr) *plan = decoder.rest();
   return request;
 }
 

@@ -71,7 +71,7 @@ RunFiles describe(const CreateInput& input, const spec::Spec& made, std::vector<
 
 // The overlay's root directory shows the attributes of the upper one: they must be the image's.
 Result<void> make_upper(const std::string& path, const LayeredTree& image) {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(image.root().top_fd(), &info) != 0) return os_error("stat the image's root");
   TRY(sys::make_directories(path));
   if (::chown(path.c_str(), info.st_uid, info.st_gid) != 0) return os_error("chown \"{}\"", path);
@@ -154,11 +154,11 @@ Result<Created> create_container(const state::Paths& paths, const CreateInput& i
   TRY(sys::make_directories(directory, 0700));
 
   Created created;
-  created.overlay = {input.image.layer_dirs, directory + "/upper", directory + "/work"};
+  runtime::launch::Overlay overlay{input.image.layer_dirs, directory + "/upper", directory + "/work"};
   TRY(make_mount_points(paths));
-  created.overlay.lower.push_back(paths.mount_points());
-  TRY(make_upper(created.overlay.upper, image));
-  TRY(sys::make_directories(created.overlay.work, 0700));
+  overlay.lower.push_back(paths.mount_points());
+  TRY(make_upper(overlay.upper, image));
+  TRY(sys::make_directories(overlay.work, 0700));
 
   TRY_ASSIGN(auto granted, granted_files(input.project, input.service));
   for (const auto& file : granted) {
@@ -174,9 +174,9 @@ Result<Created> create_container(const state::Paths& paths, const CreateInput& i
     return std::move(made).with("{}service \"{}\"", position, input.service.name).error();
   }
   created.spec = std::move(made).value();
-  const RunFiles files = describe(input, created.spec, std::move(granted), created.overlay);
+  created.files = describe(input, created.spec, std::move(granted), std::move(overlay));
   // Secrets that come from the environment stand in it.
-  TRY(sys::write_file_atomic(files_path(paths, input.project.name, input.id), to_json(files), 0600));
+  TRY(sys::write_file_atomic(files_path(paths, input.project.name, input.id), to_json(created.files), 0600));
   TRY(sys::write_file_atomic(config_path(paths, input.project.name, input.id), spec::to_json(created.spec), 0600));
   return created;
 }
@@ -213,6 +213,15 @@ Result<void> write_secrets(const RunFiles& files, const std::string& run_dir) {
   return {};
 }
 
+Result<std::unique_ptr<Created>> read_created(const state::Paths& paths, const StartInput& input) {
+  auto created = std::make_unique<Created>();
+  TRY_ASSIGN(const std::string files, sys::read_file(files_path(paths, input.project, input.id)));
+  TRY_ASSIGN(created->files, run_files_from_json(files));
+  TRY_ASSIGN(const std::string config, sys::read_file(config_path(paths, input.project, input.id)));
+  TRY_ASSIGN(created->spec, spec::parse(config));
+  return created;
+}
+
 // Mounts whose source is a file of another container's run directory.
 void use_files_of(spec::Spec& made, const std::string& own_dir, const std::string& other_dir,
                   std::initializer_list<const char*> names) {
@@ -236,13 +245,12 @@ Result<void> take_name_of(spec::Spec& made, const RunFiles& files, const std::st
 
 }  // namespace
 
-Result<Start> prepare_start(const state::Paths& paths, const StartInput& input) {
-  TRY_ASSIGN(const std::string files_json, sys::read_file(files_path(paths, input.project, input.id)));
-  TRY_ASSIGN(const RunFiles files, run_files_from_json(files_json));
-  TRY_ASSIGN(const std::string config, sys::read_file(config_path(paths, input.project, input.id)));
-  Start start;
-  TRY_ASSIGN(start.spec, spec::parse(config));
-  start.overlay = files.overlay;
+Result<Start> prepare_start(const state::Paths& paths, const StartInput& input, std::unique_ptr<Created> created) {
+  if (!created) {
+    TRY_ASSIGN(created, read_created(paths, input));
+  }
+  const RunFiles& files = created->files;
+  Start start{std::move(created->spec), files.overlay};
   TRY(make_mount_points(paths));  // somebody may have emptied the cache
 
   const std::string run_dir = paths.run_container(input.id);

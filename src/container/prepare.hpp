@@ -8,12 +8,14 @@
 //                      the spec for the launch
 //   remove_container   both directories
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.hpp"
 #include "compose/model/project.hpp"
+#include "container/run_files.hpp"
 #include "image/store.hpp"
 #include "runtime/launch/plan.hpp"
 #include "runtime/spec/spec.hpp"
@@ -39,8 +41,8 @@ struct CreateInput {
 };
 
 struct Created {
-  runtime::spec::Spec spec;
-  runtime::launch::Overlay overlay;
+  runtime::spec::Spec spec;                ///< config.json
+  RunFiles files;                          ///< files.json
   std::vector<state::MountRecord> mounts;  ///< anonymous volumes are marked
 };
 
@@ -66,11 +68,12 @@ struct StartInput {
 };
 
 /// What is to be launched; the spec of create_container with what only a start knows. Also makes <run dir>/rootfs.
+/// `created`: what create_container returned for this container, or nothing; then its files are read.
 struct Start {
   runtime::spec::Spec spec;
   runtime::launch::Overlay overlay;
 };
-Result<Start> prepare_start(const state::Paths& paths, const StartInput& input);
+Result<Start> prepare_start(const state::Paths& paths, const StartInput& input, std::unique_ptr<Created> created = {});
 
 /// The volumes that go with the container's files, whoever removes those after whatever crash: new anonymous ones until
 /// it has its record (create_container notes them), those of a container that is removed with them. None: all stay.

@@ -4,6 +4,7 @@
 
 #include "container/test_folder.hpp"
 #include "container/volume.hpp"
+#include "runtime/launch/plan.hpp"
 
 namespace compose::container {
 namespace {
@@ -11,6 +12,7 @@ namespace {
 using testing::Contains;
 using testing::HasSubstr;
 using testing::Not;
+namespace spec = runtime::spec;
 
 class PrepareTest : public TestFolder {
  protected:
@@ -73,12 +75,38 @@ TEST_F(PrepareTest, MakesTheOverlaysFoldersLikeTheImagesRoot) {
   const auto created = create();
   std::vector<std::string> lower = image_.layer_dirs;
   lower.push_back(paths().mount_points());
-  EXPECT_EQ(created.overlay.lower, lower);
+  EXPECT_EQ(created.files.overlay.lower, lower);
   EXPECT_EQ(content("root/cache/mount-points/etc/resolv.conf"), "") << "below the image, so that /etc is not copied up";
-  EXPECT_EQ(created.overlay.upper, paths().container("shop", id_) + "/upper");
+  EXPECT_EQ(created.files.overlay.upper, paths().container("shop", id_) + "/upper");
   EXPECT_EQ(info("root/projects/shop/containers/" + id_ + "/upper").st_mode & 07777U, 0711U);
   EXPECT_EQ(created.spec.root.path, path("run/containers/" + id_ + "/rootfs"));
   create();  // again, as after a crash
+}
+
+TEST_F(PrepareTest, WhatWasMadeAndWhatIsReadStartTheSame) {
+  service_.cap_add = {"NET_ADMIN"};
+  service_.environment = {{"A", "b"}, {"C", ""}};
+  service_.extra_hosts = {{"db", {"10.0.0.9"}}};
+  service_.tmpfs = {"/scratch:size=1m"};
+  service_.ulimits["nofile"] = {1000, 2000};
+  service_.init = true;
+  service_.user = "33";
+  const StartInput how{.project = "shop", .id = id_, .addresses = {"10.9.8.7"}};
+  auto made = prepare_start(paths(), how, std::make_unique<Created>(create()));
+  ASSERT_TRUE(made.ok()) << made.error().message();
+  const Start read = start(how);
+  EXPECT_EQ(spec::to_json(made->spec), spec::to_json(read.spec));
+  const auto plan = [&](const Start& of) {
+    runtime::launch::CompileRequest request;
+    request.spec = of.spec;
+    request.overlay = of.overlay;
+    request.container_id = id_;
+    const auto facts = runtime::launch::probe_host();
+    if (!facts) return facts.error().message();
+    const auto compiled = runtime::launch::compile(request, *facts);
+    return compiled ? runtime::launch::serialize(*compiled) : compiled.error().message();
+  };
+  EXPECT_EQ(plan(*made), plan(read)) << "all that config.json does not say";
 }
 
 TEST_F(PrepareTest, ANamedVolumeReceivesTheImagesContent) {

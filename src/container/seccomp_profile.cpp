@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "base/strings.hpp"
@@ -112,6 +113,18 @@ Result<Seccomp> resolve_seccomp(std::string_view profile, const SeccompCondition
   } catch (const json::exception& problem) {
     return make_error(Errc::invalid, "not a seccomp profile: {}", problem.what());
   }
+}
+
+Result<Seccomp> resolve_default_seccomp(const SeccompConditions& conditions) {
+  static std::mutex mutex;
+  static std::map<SeccompConditions, Seccomp> resolved;
+  const std::scoped_lock lock{mutex};
+  if (const auto known = resolved.find(conditions); known != resolved.end()) return known->second;
+  TRY_ASSIGN(auto profile, resolve_seccomp(default_seccomp_profile(), conditions));
+  constexpr std::size_t kMost = 8;  // who gives each of its containers other capabilities is not to fill our memory
+  if (resolved.size() == kMost) resolved.clear();
+  resolved[conditions] = profile;
+  return profile;
 }
 
 }  // namespace compose::container

@@ -69,8 +69,7 @@ Result<std::optional<spec::Seccomp>> seccomp(const SpecInput& input, const Secur
     return make_error(Errc::invalid, "security_opt: the seccomp profile \"{}\" was not read", options.seccomp_file);
   }
   const SeccompConditions conditions{capabilities, host.architecture, host.kernel_major, host.kernel_minor};
-  auto resolved =
-      resolve_seccomp(named ? std::string_view{*input.seccomp_profile} : default_seccomp_profile(), conditions);
+  auto resolved = named ? resolve_seccomp(*input.seccomp_profile, conditions) : resolve_default_seccomp(conditions);
   if (!resolved) return std::move(resolved).with("security_opt: seccomp={}", options.seccomp_file).error();
   return std::optional{std::move(resolved).value()};
 }

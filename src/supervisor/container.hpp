@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "container/prepare.hpp"
 #include "runtime/monitor/client.hpp"
 #include "state/records.hpp"
 #include "supervisor/context.hpp"
@@ -24,6 +25,7 @@ struct Container {
   };
 
   state::ContainerRecord record;
+  std::unique_ptr<container::Created> created;  ///< until its first start, if that follows at once
   Activity activity = Activity::idle;
 
   std::optional<runtime::monitor::Client> monitor;

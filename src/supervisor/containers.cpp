@@ -34,6 +34,7 @@ std::string without_prefix(const std::string& cidr) { return cidr.substr(0, cidr
 struct Containers::Launch {
   state::Paths paths{"", ""};
   container::StartInput start;
+  std::unique_ptr<container::Created> created;
   std::vector<net::endpoint::Attachment> attachments;
   bool resolver = false;
   launch_ns::HostFacts facts;
@@ -42,7 +43,7 @@ struct Containers::Launch {
   std::optional<Error> error;
 
   Result<monitor::Client> run() {
-    TRY_ASSIGN(auto prepared, container::prepare_start(paths, start));
+    TRY_ASSIGN(auto prepared, container::prepare_start(paths, start, std::move(created)));
     launch_ns::CompileRequest compile;
     compile.spec = std::move(prepared.spec);
     compile.container_id = start.id;
@@ -181,6 +182,7 @@ Result<std::shared_ptr<Containers::Launch>> Containers::prepare_launch(Container
   TRY_ASSIGN(work->attachments, addresses_.attachments(record));
   work->resolver = !record.networks.empty();
   work->paths = context_.paths;
+  work->created = std::move(container.created);
 
   work->start.project = record.project;
   work->start.id = record.id;

@@ -188,10 +188,11 @@ void Executor::create_container(const Op& op) {
     ContainerRecord record;
     std::map<std::string, std::string> anonymous_volumes;
     std::map<std::string, std::string> volumes_from;
+    std::unique_ptr<container::Created> created;
     std::optional<Error> error;
   };
   Step& step = steps_[static_cast<std::size_t>(op.number - 1)];
-  auto making = std::make_shared<Making>(Making{work_.application, *step.record, op.anonymous_volumes, {}, {}});
+  auto making = std::make_shared<Making>(Making{work_.application, *step.record, op.anonymous_volumes, {}, {}, {}});
   if (op.replaces.empty()) {
     auto inherited = inherited_volumes(context_.paths, *step.record);
     if (!inherited) return finish(op.number, std::move(inherited).with("container \"{}\"", op.name).error());
@@ -224,6 +225,7 @@ void Executor::create_container(const Op& op) {
       record.phase = state::Phase::created;
       auto saved = state::save_record(paths, record);
       if (saved) saved = container::set_own_volumes(paths, record.project, record.id, {});
+      making->created = std::make_unique<container::Created>(*std::move(created));
       if (saved) return;
       making->error = std::move(saved).error();
     } else {
@@ -244,9 +246,11 @@ void Executor::create_container(const Op& op) {
     record.networks = planned.networks;
     record.ports = planned.ports;
     report_.created_containers.insert(record.id);
+    const bool starts = started_here(created);
     Result<void> taken;
-    if (!started_here(created)) taken = take_volumes(record);
-    containers_.add(std::move(record));
+    if (!starts) taken = take_volumes(record);
+    Container& container = containers_.add(std::move(record));
+    if (starts) container.created = std::move(making->created);
     finish(number, std::move(taken));
   };
   context_.loop.run_blocking(work, done);

@@ -28,7 +28,9 @@ Result<std::string> read_all(int fd, std::size_t limit) {
     data.resize(used + static_cast<std::size_t>(got));
     if (got == 0) return data;
     if (data.size() > limit) return make_error(Errc::invalid, "larger than {} bytes", limit);
-    room = std::max<std::size_t>(4096, data.size());
+    // The end shows in what is left of the room; only a file that is larger than it said needs more.
+    room -= static_cast<std::size_t>(got);
+    if (room == 0) room = std::max<std::size_t>(4096, data.size());
   }
 }
 
