@@ -236,7 +236,7 @@ def run_publishes(*flags):
             test.assertRegex(project.run("ps", "-a", "--format", "json").stdout,
                              r'"Name":"e2e-flags-published".*"TargetPort":8080', done.stdout)
         finally:
-            project.run("rm", "-sf", "job")
+            project.run("down", "-t", "0", "job")
     return Does(check)
 
 
@@ -245,7 +245,7 @@ def run_by_alias(test, project):
     try:
         test.assertEqual(project.exec("db", "nslookup", "job", "127.0.0.11", check=False).returncode, 0)
     finally:
-        project.run("rm", "-sf", "job")
+        project.run("down", "-t", "0", "job")
     test.assertNotEqual(project.exec("db", "nslookup", "job", "127.0.0.11", check=False).returncode, 0)
 
 
@@ -276,7 +276,7 @@ def run_removes(test, project):
     test.assertNotIn("e2e-flags-gone", project.run("ps", "-a").stdout)
     project.run("run", "--name", "e2e-flags-gone", "job", "true")
     test.assertIn("e2e-flags-gone", project.run("ps", "-a").stdout)
-    project.run("rm", "-f", "job")
+    project.run("down", "job")
 
 
 def exec_detached(test, project):
@@ -340,12 +340,14 @@ def rm_volumes(test, project):
 
 
 def rm_asks(test, project):
-    project.run("run", "--name", "e2e-flags-asked", "job", "true")
-    refused = Row("rm", "job", stdin="n\n")
+    asked = ("-f", "chat.yaml", "-p", "e2e-flags-asked")
+    project.run(*asked, "create")
+    refused = Row(*asked, "rm", stdin="n\n")
     test.assertIn("Going to remove", refused.run(project, refused.arguments).stdout)
-    test.assertIn("e2e-flags-asked", project.run("ps", "-a").stdout)
-    project.run("rm", "--force", "job")
-    test.assertNotIn("e2e-flags-asked", project.run("ps", "-a").stdout)
+    test.assertIn("e2e-flags-asked-a-1", project.run(*asked, "ps", "-a").stdout)
+    project.run(*asked, "rm", "--force")
+    test.assertNotIn("e2e-flags-asked-a-1", project.run(*asked, "ps", "-a").stdout)
+    project.run(*asked, "down")
 
 
 def restart_alone(test, project):
@@ -397,7 +399,7 @@ def copies_to_all(test, project):
             out = project.run("--dry-run", "cp", *flags, "compose.yaml", "job:/tmp/x", check=False)
             test.assertEqual("e2e-flags-copied" in out.stderr, bool(expected), out.stderr)
     finally:
-        project.run("rm", "-sf", "job")
+        project.run("down", "-t", "0", "job")
 
 
 def committed(*flags, look):
@@ -624,7 +626,7 @@ TABLE = {
         "label": Does(lambda test, project: (
             project.run("run", "--name", "e2e-flags-labelled", "-l", "flag=given", "job", "true"),
             test.assertIn("flag=given", project.run("ps", "-a", "--format", "json").stdout),
-            project.run("rm", "-f", "job"))),
+            project.run("down", "job"))),
         "name": Does(run_removes), "no-deps": Row("--dry-run", *CHAT, "run", "--no-deps", "-T", "a", absent="-b-1",
                                                   without=["--dry-run", *CHAT, "run", "-T", "a"]),
         "no-tty": Does(run_in_terminal), "publish": run_publishes("-p", "127.0.0.1::8080"),
