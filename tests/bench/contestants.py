@@ -1,6 +1,7 @@
 """Who is measured: the program under test, and Docker Compose in the root file system the peers' scripts made."""
 import os
 import platform
+import re
 import statistics
 import subprocess
 import time
@@ -47,6 +48,17 @@ def write(directory, text):
     os.makedirs(directory, exist_ok=True)
     with open(os.path.join(directory, "compose.yaml"), "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def floor(counts):
+    """{count: seconds} that bare system calls need for so many containers; nothing where the program for it is not."""
+    program = os.path.join(os.path.dirname(compose.TOP), "shared/bench/floor")
+    if not os.path.exists(program):
+        return {}
+    done = subprocess.run([program, *map(str, counts)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          check=False)
+    found = re.findall(r"^(\d+) containers: up .*?, ([\d.]+) ms \(median\)", done.stdout, re.MULTILINE)
+    return {int(count): float(milliseconds) / 1000 for count, milliseconds in found}
 
 
 class Ours:
