@@ -1,15 +1,20 @@
 #include "cli/container_files.hpp"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <sched.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdio>
+
 #include "base/strings.hpp"
 #include "image/store.hpp"
+#include "sys/file.hpp"
 #include "sys/user_namespace.hpp"
 
 namespace compose::cli {
@@ -80,6 +85,31 @@ Result<void> mount_volumes(const state::ContainerRecord& container, int root) {
   return {};
 }
 
+/// From its first mapping, which is the only one we make.
+Result<ContainerIds> ids_of(pid_t pid) {
+  struct stat ours{};
+  struct stat theirs{};
+  if (::stat("/proc/self/ns/user", &ours) != 0 || ::stat(fmt::format("/proc/{}/ns/user", pid).c_str(), &theirs) != 0)
+    return os_error("opening the user namespace of process {}", pid);
+  if (ours.st_ino == theirs.st_ino) return ContainerIds{};
+  TRY_ASSIGN(const std::string map, sys::read_file(fmt::format("/proc/{}/uid_map", pid)));
+  ContainerIds ids;
+  unsigned inside = 0;
+  if (std::sscanf(map.c_str(), "%u %u %u", &inside, &ids.first, &ids.size) != 3 || inside != 0)
+    return make_error(Errc::corrupt, "the ids of process {} are mapped in a way we do not make: {}", pid, trim(map));
+  return ids;
+}
+
+/// A change of the file system ids takes those away that are about files (capabilities(7)).
+Result<void> restore_capabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2]{};
+  if (::syscall(SYS_capget, &header, data) != 0) return os_error("reading the own capabilities");
+  for (auto& part : data) part.effective = part.permitted;
+  if (::syscall(SYS_capset, &header, data) != 0) return os_error("taking back the own capabilities");
+  return {};
+}
+
 }  // namespace
 
 Result<UniqueFd> open_below(int root, const std::string& path, int flags) {
@@ -91,11 +121,27 @@ Result<UniqueFd> open_below(int root, const std::string& path, int flags) {
   return fd;
 }
 
+Result<ActingAsContainer> ActingAsContainer::begin(const ContainerIds& ids) {
+  ActingAsContainer acting{ids.size != 0};
+  if (!acting.acting_) return acting;
+  ::setfsgid(ids.first);
+  ::setfsuid(ids.first);
+  TRY(restore_capabilities());
+  return acting;
+}
+
+ActingAsContainer::~ActingAsContainer() {
+  if (!acting_) return;
+  ::setfsuid(::geteuid());
+  ::setfsgid(::getegid());
+}
+
 Result<ContainerRoot> ContainerRoot::open(const Context& context, const state::ContainerRecord& container,
                                           Access access) {
   if (container.phase == state::Phase::running) {
     TRY_ASSIGN(UniqueFd fd, open_folder(fmt::format("/proc/{}/root", container.pid)));
-    return ContainerRoot{std::move(fd)};
+    TRY_ASSIGN(const ContainerIds ids, ids_of(container.pid));
+    return ContainerRoot{std::move(fd), ids};
   }
   TRY_ASSIGN(const std::string path, mount_layers(context, container, access == Access::write));
   TRY_ASSIGN(UniqueFd fd, open_folder(path));

@@ -24,6 +24,8 @@
 namespace compose::cli {
 namespace {
 
+constexpr std::uint32_t kNobody = 65534;
+
 /// One entry on its way, with all that is not content.
 struct Item {
   std::string path;  ///< relative to the target
@@ -87,12 +89,16 @@ Result<void> read_content(int fd, const Pieces& pieces) {
 
 class FolderReader {
  public:
-  explicit FolderReader(Sink& sink) : sink_{sink} {}
+  FolderReader(Sink& sink, const ContainerIds& ids) : sink_{sink}, ids_{ids} {}
 
   Result<void> read(int folder, const std::string& name, const std::string& path) {
     struct stat info{};
     if (::fstatat(folder, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return os_error("{}", path);
-    Item item{.path = path, .mode = info.st_mode, .uid = info.st_uid, .gid = info.st_gid, .mtime = info.st_mtim};
+    Item item{.path = path,
+              .mode = info.st_mode,
+              .uid = ids_.inside(info.st_uid),
+              .gid = ids_.inside(info.st_gid),
+              .mtime = info.st_mtim};
     if (S_ISSOCK(info.st_mode)) return {};  // means nothing without its process
     if (S_ISDIR(info.st_mode)) return read_directory(folder, name, std::move(item));
     if (S_ISREG(info.st_mode)) return read_file(folder, name, std::move(item), info);
@@ -113,7 +119,11 @@ class FolderReader {
       item.hard_link = known->second;
       return sink_.put(item, {});
     }
-    TRY_ASSIGN(const UniqueFd file, open_at(folder, name, O_RDONLY | O_NOFOLLOW));
+    // What a process in the container may have put there meanwhile is not waited for, and not read.
+    TRY_ASSIGN(const UniqueFd file, open_at(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+    struct stat opened{};
+    if (::fstat(file.get(), &opened) != 0 || !S_ISREG(opened.st_mode))
+      return make_error(Errc::busy, "{} was replaced while it was copied", item.path);
     item.size = static_cast<std::uint64_t>(info.st_size);
     item.xattrs = read_xattrs(file.get());
     if (info.st_nlink > 1) links_[{info.st_dev, info.st_ino}] = item.path;
@@ -131,6 +141,7 @@ class FolderReader {
   }
 
   Sink& sink_;
+  ContainerIds ids_;
   std::map<std::pair<dev_t, ino_t>, std::string> links_;
 };
 
@@ -228,11 +239,11 @@ class FolderWriter : public Sink {
     if (!made.valid() || ::fstat(made.get(), &info) != 0) return os_error("{}", item.path);
     if ((info.st_mode & S_IFMT) != (item.mode & S_IFMT))
       return make_error(Errc::busy, "{} was replaced while it was copied", item.path);
-    if (::geteuid() == 0 && ::fchownat(made.get(), "", owner_.uid.value_or(item.uid), owner_.gid.value_or(item.gid),
-                                       AT_EMPTY_PATH) != 0)
+    const uid_t uid = owner_.target.outside(owner_.uid.value_or(item.uid));
+    const gid_t gid = owner_.target.outside(owner_.gid.value_or(item.gid));
+    if (::geteuid() == 0 && ::fchownat(made.get(), "", uid, gid, AT_EMPTY_PATH) != 0)
       return os_error("giving {} its owner", item.path);
-    if (!S_ISLNK(item.mode) &&
-        ::chmod(fmt::format("/proc/self/fd/{}", made.get()).c_str(), item.mode & 07777U) != 0)
+    if (!S_ISLNK(item.mode) && ::chmod(fmt::format("/proc/self/fd/{}", made.get()).c_str(), item.mode & 07777U) != 0)
       return os_error("giving {} its mode", item.path);
     const timespec times[2] = {item.mtime, item.mtime};
     ::utimensat(parent, name.c_str(), times, AT_SYMLINK_NOFOLLOW);
@@ -383,15 +394,26 @@ std::string clean(const std::string& path) {
 
 }  // namespace
 
+std::uint32_t ContainerIds::outside(std::uint32_t id) const {
+  if (size == 0) return id;
+  return first + (id < size ? id : std::min(kNobody, size - 1));
+}
+
+std::uint32_t ContainerIds::inside(std::uint32_t id) const {
+  if (size == 0) return id;
+  return id - first < size ? id - first : kNobody;  // unsigned: what is below `first` is large
+}
+
 Result<void> copy_tree(int from, const std::string& name, int to, const std::string& new_name, const CopyOwner& owner) {
   FolderWriter writer{to, owner};
-  TRY(FolderReader{writer}.read(from, name, new_name));
+  TRY((FolderReader{writer, owner.source}.read(from, name, new_name)));
   return writer.finish();
 }
 
-Result<void> write_tar(int from, const std::string& name, const std::string& new_name, int out) {
+Result<void> write_tar(int from, const std::string& name, const std::string& new_name, int out,
+                       const ContainerIds& source) {
   TarWriter writer{out};
-  TRY(FolderReader{writer}.read(from, name, new_name));
+  TRY((FolderReader{writer, source}.read(from, name, new_name)));
   return writer.finish();
 }
 

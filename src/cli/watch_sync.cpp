@@ -27,7 +27,9 @@ Split split_path(const std::string& path) {
 }
 
 Result<void> give_owner(int fd, const std::string& path, const CopyOwner& owner) {
-  if (::fchown(fd, owner.uid.value_or(static_cast<uid_t>(-1)), owner.gid.value_or(static_cast<gid_t>(-1))) != 0)
+  const uid_t uid = owner.uid ? owner.target.outside(*owner.uid) : static_cast<uid_t>(-1);
+  const gid_t gid = owner.gid ? owner.target.outside(*owner.gid) : static_cast<gid_t>(-1);
+  if (::fchown(fd, uid, gid) != 0)
     return os_error("giving {} its owner", path);
   return {};
 }

@@ -171,7 +171,9 @@ struct Watcher::Impl {
     std::size_t count = 0;
     for (const state::ContainerRecord& container : containers) {
       TRY_ASSIGN(const ContainerRoot root, ContainerRoot::open(context, container, ContainerRoot::Access::write));
-      TRY_ASSIGN(const CopyOwner owner, owner_of(context.paths(), container, root));
+      TRY_ASSIGN(CopyOwner owner, owner_of(context.paths(), container, root));
+      owner.target = root.ids();
+      TRY_ASSIGN(const auto acting, ActingAsContainer::begin(root.ids()));
       std::size_t here = 0;
       for (const SyncPath& path : paths) {
         if (only_different && !sync_differs(root.fd(), path.host, path.container)) continue;

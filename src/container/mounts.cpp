@@ -1,9 +1,11 @@
 #include "container/mounts.hpp"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include <algorithm>
 #include <set>
@@ -29,7 +31,11 @@ std::string clean_target(const std::string& target) {
 class MountMaker {
  public:
   MountMaker(const state::Paths& paths, const CreateInput& input, const LayeredTree& image)
-      : paths_{paths}, input_{input}, service_{input.service}, image_{image} {}
+      : paths_{paths},
+        input_{input},
+        service_{input.service},
+        image_{image},
+        own_ids_{!input.service.userns_mode.empty() && input.service.userns_mode != "host"} {}
 
   Result<Mounts> run(const std::vector<GrantedFile>& granted) {
     for (std::size_t i = 0; i < service_.volumes.size(); ++i) {
@@ -54,7 +60,20 @@ class MountMaker {
     return make_error(Errc::unsupported, "a mount of type \"{}\" is not supported on Linux", mount.type);
   }
 
+  // On disk, files keep the ids that they have inside; what the kernel makes up (proc, sysfs, cgroups) has no disk.
+  void map_ids(Mount& mount) const {
+    if (!own_ids_ || mount.type != "bind") return;
+    struct statfs status{};
+    if (::statfs(mount.source.c_str(), &status) != 0) return;
+    for (const long made_up : {PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC}) {
+      if (status.f_type == made_up) return;
+    }
+    const bool recursive = std::ranges::find(mount.options, "rbind") != mount.options.end();
+    mount.options.emplace_back(recursive ? "ridmap" : "idmap");
+  }
+
   void add(Mount mount, std::string type, std::string name, bool anonymous = false) {
+    map_ids(mount);
     state::MountRecord record;
     record.type = std::move(type);
     record.name = std::move(name);
@@ -178,7 +197,7 @@ class MountMaker {
   static Result<std::string> below(const std::string& root, const std::string& subpath) {
     const UniqueFd top{::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
     if (!top.valid()) return os_error("open \"{}\"", root);
-    struct open_how how {};
+    struct open_how how{};
     how.flags = O_PATH | O_CLOEXEC;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
     const UniqueFd found{static_cast<int>(::syscall(SYS_openat2, top.get(), subpath.c_str(), &how, sizeof(how)))};
@@ -217,6 +236,10 @@ class MountMaker {
     if (layers.size() == 1) {
       add(bind_of(layers.front(), mount.target, {"rbind", "rprivate", "ro"}), "image", mount.source);
       return {};
+    }
+    if (own_ids_) {
+      return make_error(Errc::unsupported, "userns_mode: the image \"{}\" has several layers and cannot be mounted",
+                        mount.source);
     }
     Mount result = bind_of("overlay", mount.target, {"ro", "lowerdir=" + join(layers, ":")});
     result.type = "overlay";
@@ -271,6 +294,7 @@ class MountMaker {
   const CreateInput& input_;
   const model::Service& service_;
   const LayeredTree& image_;
+  bool own_ids_;
   std::set<std::string> taken_;
   std::vector<std::string> own_volumes_;  ///< anonymous ones that nobody had before
   Mounts result_;

@@ -5,18 +5,21 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "base/sha256.hpp"
 #include "base/strings.hpp"
 #include "compose/plan/reconcile.hpp"
 #include "container/groups.hpp"
+#include "container/id_range.hpp"
 #include "container/mounts.hpp"
 #include "container/run_files.hpp"
 #include "container/spec.hpp"
 #include "container/spec_parts.hpp"
 #include "container/volume.hpp"
 #include "sys/file.hpp"
+#include "sys/user_namespace.hpp"
 
 namespace compose::container {
 namespace {
@@ -106,6 +109,17 @@ Result<void> add_host_lookups(SpecInput& spec_input, const LayeredTree& image) {
   return {};
 }
 
+Result<std::optional<IdRange>> ids_for(const state::Paths& paths, const CreateInput& input) {
+  TRY_ASSIGN(const UserNamespaceMode mode, parse_userns_mode(input.service.userns_mode));
+  if (!mode.own_ids || mode.given) return mode.given;
+  if (!sys::in_initial_user_namespace()) {
+    return make_error(Errc::unsupported,
+                      "userns_mode: without root there are no further ids to give; containers have yours already");
+  }
+  TRY_ASSIGN(const IdRange range, claim_ids(paths, paths.container(input.project.name, input.id)));
+  return std::optional{range};
+}
+
 Result<spec::Spec> describe_spec(const state::Paths& paths, const CreateInput& input, const LayeredTree& image,
                                  std::vector<spec::Mount> mounts) {
   SpecInput spec_input{.service = input.service, .image = input.image.config};
@@ -117,6 +131,7 @@ Result<spec::Spec> describe_spec(const state::Paths& paths, const CreateInput& i
   spec_input.rootfs = spec_input.run_dir + "/rootfs";
   spec_input.cgroup = state::Paths::cgroup(input.project.name, input.id);
   spec_input.mounts = std::move(mounts);
+  TRY_ASSIGN(spec_input.ids, ids_for(paths, input));
   const auto at_shm = std::ranges::find(spec_input.mounts, "/dev/shm", &spec::Mount::destination);
   if (at_shm == spec_input.mounts.end() && (shares_shm(input.project, input.service) || joins(input.service.ipc))) {
     spec_input.mounts.push_back(shm_mount(spec_input.run_dir + "/shm"));
@@ -183,7 +198,9 @@ Result<Created> create_container(const state::Paths& paths, const CreateInput& i
 
 namespace {
 
-Result<void> write_names(const RunFiles& files, const StartInput& input, const std::string& run_dir) {
+/// `root_id` is the container's root as the host sees it.
+Result<void> write_names(const RunFiles& files, const StartInput& input, const std::string& run_dir,
+                         std::uint32_t root_id) {
   const auto host_file = [](const char* path) {
     auto content = sys::read_file(path);
     return content.ok() ? std::move(content).value() : std::string{};
@@ -200,16 +217,25 @@ Result<void> write_names(const RunFiles& files, const StartInput& input, const s
   const std::string host_resolv = host_file("/etc/resolv.conf");
   const bool asks_resolver = input.resolver && files.network == NetworkKind::own;
   const std::string resolv = asks_resolver ? resolver_text(files, host_resolv) : direct_text(files, host_resolv);
-  TRY(sys::write_file_atomic(run_dir + "/hosts", hosts));
-  TRY(sys::write_file_atomic(run_dir + "/hostname", files.hostname + "\n"));
-  return sys::write_file_atomic(run_dir + "/resolv.conf", resolv);
+  const std::array<std::pair<const char*, std::string>, 3> texts{
+      {{"hosts", hosts}, {"hostname", files.hostname + "\n"}, {"resolv.conf", resolv}}};
+  for (const auto& [name, text] : texts) {
+    const std::string path = fmt::format("{}/{}", run_dir, name);
+    TRY(sys::write_file_atomic(path, text));
+    if (root_id != 0 && ::chown(path.c_str(), root_id, root_id) != 0) return os_error("chown \"{}\"", path);
+  }
+  return {};
 }
 
-Result<void> write_secrets(const RunFiles& files, const std::string& run_dir) {
+Result<void> write_secrets(const RunFiles& files, const std::string& run_dir, std::uint32_t root_id) {
   std::set<std::string> directories;
   for (const auto& file : files.files) directories.insert(run_dir + "/" + file.name.substr(0, file.name.find('/')));
   for (const auto& directory : directories) TRY(sys::make_directories(directory, 0700));
-  for (const auto& file : files.files) TRY(write_granted(file, run_dir));
+  for (GrantedFile file : files.files) {
+    file.uid += root_id;
+    file.gid += root_id;
+    TRY(write_granted(file, run_dir));
+  }
   return {};
 }
 
@@ -259,8 +285,10 @@ Result<Start> prepare_start(const state::Paths& paths, const StartInput& input, 
     TRY(sys::make_directories(run_dir + "/shm"));
     if (::chmod((run_dir + "/shm").c_str(), 01777) != 0) return os_error("chmod \"{}/shm\"", run_dir);
   }
-  TRY(write_names(files, input, run_dir));
-  TRY(write_secrets(files, run_dir));
+  const auto& mappings = start.spec.linux_.uid_mappings;
+  const std::uint32_t root_id = mappings.empty() ? 0 : mappings.front().host_id;
+  TRY(write_names(files, input, run_dir, root_id));
+  TRY(write_secrets(files, run_dir, root_id));
 
   if (!input.network_container.empty()) {
     const std::string other = paths.run_container(input.network_container);
@@ -287,7 +315,8 @@ Result<void> remove_container(const state::Paths& paths, const std::string& proj
     for (const std::string& name : split(*names, '\n')) TRY(remove_volume(paths, name));
   }
   TRY(sys::remove_tree(paths.run_container(id)));
-  return sys::remove_tree(paths.container(project, id));
+  TRY(sys::remove_tree(paths.container(project, id)));
+  return release_ids(paths, paths.container(project, id));
 }
 
 Result<std::map<std::string, std::string>> granted_digests(const model::Project& project,

@@ -138,9 +138,25 @@ Result<void> check_supported(const model::Service& service) {
     return make_error(Errc::unsupported, "storage_opt: \"{}\" needs project quotas, which overlay roots here lack",
                       service.storage_opt.begin()->first);
   }
-  if (!service.userns_mode.empty() && service.userns_mode != "host") {
-    return make_error(Errc::unsupported, "userns_mode: \"{}\" is not supported, only \"host\"", service.userns_mode);
+  return {};
+}
+
+// What belongs to the host or to another container is outside of the user namespace: moby, daemon_unix.go, refuses the
+// same.
+Result<void> check_user_namespace(const model::Service& service) {
+  if (service.privileged) {
+    return make_error(Errc::invalid, "userns_mode: a privileged container has the host's ids (userns_mode: host)");
   }
+  const auto refuse = [](const char* attribute, const std::string& mode) {
+    return make_error(Errc::invalid, "userns_mode: with ids of its own a container cannot have {}: {}", attribute,
+                      mode);
+  };
+  if (is_host(service.network_mode)) return refuse("network_mode", service.network_mode);
+  const auto shared = [](const std::string& mode) {
+    return is_host(mode) || mode.starts_with("service:") || mode.starts_with("container:");
+  };
+  if (shared(service.pid)) return refuse("pid", service.pid);
+  if (shared(service.ipc)) return refuse("ipc", service.ipc);
   return {};
 }
 
@@ -200,6 +216,11 @@ Result<spec::Spec> make_spec(const SpecInput& input, const HostInfo& host) {
 
   spec::Linux& linux_part = result.linux_;
   linux_part.namespaces = namespaces(service);
+  if (input.ids) {
+    TRY(check_user_namespace(service));
+    linux_part.namespaces.push_back({"user", ""});
+    linux_part.uid_mappings = linux_part.gid_mappings = {{0, input.ids->first, input.ids->size}};
+  }
   linux_part.sysctl = service.sysctls;
   linux_part.cgroups_path = cgroups_path(input);
   TRY_ASSIGN(linux_part.resources, spec_resources(input, host));

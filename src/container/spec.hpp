@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "compose/model/service.hpp"
+#include "container/id_range.hpp"
 #include "image/image_config.hpp"
 #include "runtime/spec/spec.hpp"
 
@@ -54,6 +55,7 @@ struct SpecInput {
   /// `devices` and blkio_config: host path -> its node, or all nodes below it.
   std::map<std::string, std::vector<HostDevice>> host_devices{};
   std::vector<std::uint32_t> additional_gids{};  ///< group_add, resolved
+  std::optional<IdRange> ids{};                  ///< in a user namespace of its own
   std::optional<std::string> seccomp_profile{};  ///< text of the file that security_opt names
 };
 

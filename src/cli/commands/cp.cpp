@@ -143,10 +143,11 @@ Result<int> copy_out(Context& context, const Options& options, const ProjectScop
              find_source(Tree::of(root), from.path, options.follow_link).with("{}", container.name));
   if (to == "-") {
     const std::string name = source.name == "." ? "." : last_name(from.path);
-    TRY(write_tar(source.folder.get(), source.name, name, STDOUT_FILENO));
+    TRY(write_tar(source.folder.get(), source.name, name, STDOUT_FILENO, root.ids()));
     return 0;
   }
-  const CopyOwner owner = options.archive ? CopyOwner{} : CopyOwner{::geteuid(), ::getegid()};
+  CopyOwner owner = options.archive ? CopyOwner{} : CopyOwner{::geteuid(), ::getegid()};
+  owner.source = root.ids();
   ProgressEvent event{
       .kind = "Container", .name = container.name, .text = "Copying", .details = from.path + " to " + to};
   context.progress().event(event);
@@ -164,9 +165,11 @@ Result<int> copy_in(Context& context, const Options& options, const ProjectScope
   if (containers.empty()) return make_error(Errc::not_found, "no container found for service \"{}\"", to.service);
   if (from == "-" && containers.size() > 1)
     return make_error(Errc::invalid, "standard input can go to one container only: choose it with --index");
-  const CopyOwner owner = options.archive ? CopyOwner{} : CopyOwner{0, 0};
+  CopyOwner owner = options.archive ? CopyOwner{} : CopyOwner{0, 0};
   for (const auto& container : containers) {
     TRY_ASSIGN(const auto root, ContainerRoot::open(context, container, ContainerRoot::Access::write));
+    owner.target = root.ids();
+    TRY_ASSIGN(const auto acting, ActingAsContainer::begin(root.ids()));
     const Tree inside = Tree::of(root);
     ProgressEvent event{
         .kind = "Container", .name = container.name, .text = "Copying", .details = from + " to " + to.path};
