@@ -99,19 +99,34 @@ const NamespacePath* joined_user(const LaunchPlan& plan) {
 /// The process between: enters the user namespace and makes the container's process there, as a child of our own.
 [[noreturn]] void make_in_user_namespace(const UniqueFd& space, std::uint64_t flags, int sync,
                                          const std::function<void()>& run) {
-  const auto make = [&]() -> Result<pid_t> {
+  int pidfd = -1;
+  const auto make = [&]() -> Result<void> {
     if (::setns(space.get(), CLONE_NEWUSER) != 0) return os_error("join the user namespace");
     if (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0) return os_error("become root of the user namespace");
     clone_args arguments{};
-    arguments.flags = flags | CLONE_PARENT;
+    arguments.flags = flags | CLONE_PARENT | CLONE_PIDFD;
+    arguments.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);  // NOLINT: clone3(2)
     const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
     if (pid == 0) run();
     if (pid < 0) return os_error("create the container's process and namespaces");
-    return static_cast<pid_t>(pid);
+    return {};
   };
   const auto made = make();
-  (void)sys::send_message(sync, made ? "+" + std::to_string(*made) : "-" + made.error().message());
+  const std::array<int, 1> fds{pidfd};
+  (void)(made ? sys::send_message(sync, "+", fds) : sys::send_message(sync, "-" + made.error().message()));
   ::_exit(0);
+}
+
+/// The number that this process knows a process by; in the pid namespace of the process between it has another.
+Result<pid_t> pid_of(int pidfd) {
+  constexpr std::string_view kField = "Pid:";
+  TRY_ASSIGN(const std::string info, sys::read_file(fmt::format("/proc/self/fdinfo/{}", pidfd)));
+  for (const auto& line : split(info, '\n')) {
+    if (!line.starts_with(kField)) continue;
+    const auto pid = parse_unsigned(trim(std::string_view{line}.substr(kField.size())));
+    if (pid && *pid > 0) return static_cast<pid_t>(*pid);
+  }
+  return make_error(Errc::failed, "the container's process has gone");
 }
 
 /// With a user namespace to join, the others must be created inside of it, so that they belong to it.
@@ -127,12 +142,12 @@ Result<Cloned> clone_in_user_namespace(const NamespacePath& user, std::uint64_t 
   (void)sys::wait_child(between.pid);
   if (!message) return std::move(message).error();
   const std::string_view text = message->data;
-  const auto pid = text.starts_with('+') ? parse_unsigned(text.substr(1)) : std::nullopt;
-  if (!pid)
+  if (text != "+" || message->fds.size() != 1) {
     return make_error(Errc::failed, "{}", text.empty() ? "the user namespace's process has gone" : text.substr(1));
+  }
   Cloned cloned;
-  cloned.pid = static_cast<pid_t>(*pid);
-  TRY_ASSIGN(cloned.pidfd, sys::open_pidfd(cloned.pid));  // it is our child: its number is not given away
+  cloned.pidfd = std::move(message->fds[0]);
+  TRY_ASSIGN(cloned.pid, pid_of(cloned.pidfd.get()));
   return cloned;
 }
 
