@@ -1,13 +1,19 @@
 // compose-runtime on containers that a monitor keeps, and on its own.
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstring>
+#include <functional>
 #include <thread>
 
 #include "base/strings.hpp"
@@ -31,19 +37,21 @@ class RuntimeProgram : public Bench {
   std::string root() const { return folder / "run"; }
   void write_config() { ASSERT_TRUE(sys::write_file_atomic(folder / "bundle/config.json", spec::to_json(spec)).ok()); }
 
-  /// Runs compose-runtime with both streams in one file.
-  Result runtime(std::vector<std::string> words) {
-    const std::string file = folder / "output";
+  /// Begins compose-runtime with both streams in `file`.
+  compose::Result<sys::Child> begin(const std::vector<std::string>& words, const std::string& file = "/dev/null") {
     const UniqueFd output{::open(file.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
     const UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
-    auto program = sys::program_path("compose-runtime");
-    if (!program) return {-1, program.error().message()};
+    TRY_ASSIGN(const std::string program, sys::program_path("compose-runtime"));
     sys::SpawnOptions options;
-    options.program = *program;
+    options.program = program;
     options.arguments = {"compose-runtime", "--root", root()};
     options.arguments.insert(options.arguments.end(), words.begin(), words.end());
     options.fds = {{null.get(), 0}, {output.get(), 1}, {output.get(), 2}};
-    auto child = sys::spawn(options);
+    return sys::spawn(options);
+  }
+  Result runtime(const std::vector<std::string>& words) {
+    const std::string file = folder / "output";
+    auto child = begin(words, file);
     if (!child) return {-1, child.error().message()};
     auto status = sys::wait_child(child->pid);
     return {status ? status->code : -1, sys::read_file(file).value_or("")};
@@ -153,6 +161,181 @@ TEST_F(RuntimeProgram, RunsTheHooksAfterOneThatFails) {
     if (at != std::string::npos) seen += line.substr(at + 10, line.find('"', at + 10) - at - 10) + " ";
   }
   EXPECT_EQ(seen, "created running stopped ");
+}
+
+TEST_F(RuntimeProgram, RunsTheHooksOfAllSixPoints) {
+  const std::string note = folder / "hooks";
+  const auto hook = [](const std::string& point, const std::string& file) {
+    const std::string script =
+        fmt::format("{{ printf '{} '; grep -o '\"status\":\"[a-z]*\"' | cut -d: -f2; }} >> {}", point, file);
+    return std::vector<spec::Hook>{{"/bin/sh", {"sh", "-c", script}, {"PATH=/usr/bin:/bin"}, {}}};
+  };
+  spec.hooks.prestart = hook("prestart", note);
+  spec.hooks.create_runtime = hook("createRuntime", note);
+  spec.hooks.create_container = hook("createContainer", note);
+  spec.hooks.start_container = hook("startContainer", "/data/hooks");  // this one sees the container's files only
+  spec.hooks.poststart = hook("poststart", note);
+  spec.hooks.poststop = hook("poststop", note);
+  spec.process->args = {"/bin/cat", "/data/hooks"};
+  write_config();
+  EXPECT_EQ(runtime({"run", "--bundle", folder / "bundle", "own"}).output, "startContainer \"created\"\n");
+  EXPECT_EQ(sys::read_file(note).value_or(""),
+            "prestart \"created\"\ncreateRuntime \"creating\"\ncreateContainer \"creating\"\n"
+            "poststart \"running\"\npoststop \"stopped\"\n");
+}
+
+TEST_F(RuntimeProgram, SendsItsTerminalsToTheConsoleSocket) {
+  const auto listener = sys::listen_unix(folder / "console", SOCK_STREAM);
+  ASSERT_TRUE(listener.ok());
+  const auto read_terminal = [&](const std::string& until) {
+    const UniqueFd peer{::accept4(listener->get(), nullptr, nullptr, SOCK_CLOEXEC)};
+    auto message = sys::receive_message(peer.get());
+    std::string text;
+    if (!message || message->fds.size() != 1) return text;
+    char buffer[256];
+    while (text.find(until) == std::string::npos) {
+      const ssize_t size = ::read(message->fds[0].get(), buffer, sizeof buffer);
+      if (size <= 0) break;
+      text.append(buffer, static_cast<std::size_t>(size));
+    }
+    return text;
+  };
+  spec.process->terminal = true;
+  spec.process->args = {"/bin/sh", "-c", "test -t 0 && echo first; exec sleep 1000"};
+  write_config();
+  EXPECT_THAT(runtime({"create", "--bundle", folder / "bundle", "own"}).output, HasSubstr("console socket"));
+  ASSERT_EQ(runtime({"create", "--bundle", folder / "bundle", "--console-socket", folder / "console", "own"}).output,
+            "");
+  EXPECT_EQ(runtime({"start", "own"}).output, "");
+  EXPECT_EQ(read_terminal("\n"), "first\r\n");
+  EXPECT_EQ(runtime({"exec", "--detach", "--tty", "--console-socket", folder / "console", "own", "sh", "-c",
+                     "test -t 0 && test -t 2 && echo second"})
+                .output,
+            "");
+  EXPECT_EQ(read_terminal("\n"), "second\r\n");
+  EXPECT_EQ(runtime({"delete", "--force", "own"}).status, 0);
+}
+
+bool eventually(const std::function<bool()>& holds) {
+  for (int attempt = 0; attempt < 20000; ++attempt) {
+    if (holds()) return true;
+    ::usleep(1000);
+  }
+  return false;
+}
+
+/// The first child of `pid`, once it is there.
+pid_t child_of(pid_t pid) {
+  std::string children;
+  eventually([&] {
+    children = sys::read_file(fmt::format("/proc/{0}/task/{0}/children", pid)).value_or("");
+    return !children.empty();
+  });
+  return static_cast<pid_t>(parse_unsigned(split(children, ' ').front()).value_or(0));
+}
+
+TEST_F(RuntimeProgram, CannotBeWrittenToWhileItWaits) {  // CVE-2019-5736
+  auto client = start_sleeping();
+  auto running = begin({"exec", id(), "sleep", "1000"});
+  ASSERT_TRUE(running.ok());
+  ASSERT_NE(child_of(running->pid), 0);
+  EXPECT_NE(::access(fmt::format("/proc/{}/exe", running->pid).c_str(), W_OK), 0);
+  EXPECT_EQ(errno, EROFS);
+  ASSERT_TRUE(sys::send_signal(running->pidfd.get(), SIGTERM).ok());
+  EXPECT_TRUE(sys::wait_child(running->pid).ok());
+  stop(client);
+}
+
+/// Goes on with the traced `runtime` until a process of its making is about to join namespaces; that one, stopped.
+pid_t until_it_joins(pid_t runtime) {
+  for (;;) {
+    int status = 0;
+    const pid_t pid = ::waitpid(-1, &status, __WALL);
+    if (pid < 0 || (pid == runtime && !WIFSTOPPED(status))) return 0;
+    if (!WIFSTOPPED(status)) continue;
+    __ptrace_syscall_info info{};
+    const bool call = WSTOPSIG(status) == (SIGTRAP | 0x80) &&
+                      ::ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) > 0 &&
+                      info.op == PTRACE_SYSCALL_INFO_ENTRY;
+    if (pid != runtime && call && info.entry.nr == SYS_setns) return pid;
+    ::ptrace(pid == runtime ? PTRACE_CONT : PTRACE_SYSCALL, pid, 0, 0);
+  }
+}
+
+TEST_F(RuntimeProgram, HasNothingToBeSeenWhenItJoinsTheContainer) {  // CVE-2016-9962
+  auto client = start_sleeping();
+  const std::string program = sys::program_path("compose-runtime").value_or("");
+  const pid_t runtime = ::fork();
+  if (runtime == 0) {
+    const int null = ::open("/dev/null", O_RDWR);
+    for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);
+    if (::setresgid(1, 1, 1) != 0 || ::ptrace(PTRACE_TRACEME, 0, 0, 0) != 0 || ::raise(SIGSTOP) != 0) ::_exit(100);
+    ::execl(program.c_str(), "compose-runtime", "--root", root().c_str(), "exec", id().c_str(), "true", nullptr);
+    ::_exit(101);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(runtime, &status, WUNTRACED), runtime);
+  ASSERT_EQ(::ptrace(PTRACE_SETOPTIONS, runtime, 0,
+                     PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK),
+            0);
+  ASSERT_EQ(::ptrace(PTRACE_CONT, runtime, 0, 0), 0);
+  const pid_t joining = until_it_joins(runtime);
+  ASSERT_GT(joining, 0);
+  // Files in /proc of a process that can be dumped belong to its group, those of others to the machine's root.
+  const std::string files = fmt::format("/proc/{}/fd", joining);
+  struct stat info{};
+  EXPECT_EQ(::stat(files.c_str(), &info), 0);
+  EXPECT_EQ(info.st_gid, 0U) << "it can be dumped";
+  const auto open = sys::list_directory(files);
+  ASSERT_TRUE(open.ok());
+  for (const auto& fd : *open) {
+    char target[256] = {};
+    ASSERT_GT(::readlink(fmt::format("{}/{}", files, fd).c_str(), target, sizeof target - 1), 0);
+    EXPECT_TRUE(target[0] != '/' || std::string_view{target} == "/dev/null") << target;
+  }
+  ::kill(joining, SIGKILL);
+  ::kill(runtime, SIGKILL);
+  while (::waitpid(joining, &status, __WALL) == joining && WIFSTOPPED(status)) {
+  }
+  while (::waitpid(runtime, &status, __WALL) == runtime && WIFSTOPPED(status)) {
+  }
+  stop(client);
+}
+
+TEST_F(RuntimeProgram, RunsForAnOrdinaryUser) {
+  constexpr uid_t kUser = 54321;
+  std::erase_if(spec.linux_.namespaces, [](const auto& entry) { return entry.type == "network"; });
+  spec.linux_.namespaces.push_back({"user", ""});
+  spec.linux_.uid_mappings = spec.linux_.gid_mappings = {{0, kUser, 1}};
+  spec.linux_.resources.reset();
+  spec.linux_.cgroups_path.clear();
+  std::erase_if(spec.mounts,
+                [](const auto& mount) { return mount.destination != "/proc" && mount.destination != "/dev"; });
+  spec.process->oom_score_adj = 500;
+  spec.process->args = {"/bin/sh", "-c", "id -u; cat /proc/self/oom_score_adj"};
+  write_config();
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0755), 0);
+  ASSERT_EQ(::chown(folder.path().c_str(), kUser, kUser), 0);
+  const std::string program = sys::program_path("compose-runtime").value_or("");
+  // Several times: whether the process or its maps come first is a matter of luck.
+  for (int round = 0; round < 8; ++round) {
+    const std::string file = folder / ("output" + std::to_string(round));
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      const int output = ::open(file.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0666);
+      ::dup2(output, 1);
+      ::dup2(output, 2);
+      if (::setgroups(0, nullptr) != 0 || ::setresgid(kUser, kUser, kUser) != 0) ::_exit(100);
+      if (::setresuid(kUser, kUser, kUser) != 0) ::_exit(100);
+      ::execl(program.c_str(), "compose-runtime", "--root", (folder / "users").c_str(), "run", "--bundle",
+              (folder / "bundle").c_str(), "own", nullptr);
+      ::_exit(101);
+    }
+    auto status = sys::wait_child(pid);
+    ASSERT_TRUE(status.ok());
+    EXPECT_EQ(status->code, 0);
+    EXPECT_EQ(sys::read_file(file).value_or(""), "0\n500\n");
+  }
 }
 
 TEST_F(RuntimeProgram, SharesTheMountsOfOthersWithoutChangingThem) {

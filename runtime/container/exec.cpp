@@ -75,6 +75,15 @@ Result<void> take_terminal(const launch::ProcessPlan& process, int sync_fd) {
 }
 
 Result<void> enter(const launch::ProcessPlan& process, const ExecOptions& options, Join& join) {
+  // Files of an undumpable process belong to the machine's root, so these are opened first.
+  UniqueFd oom_score;
+  if (process.oom_score_adj) {
+    oom_score.reset(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+    if (!oom_score.valid()) return os_error("process.oomScoreAdj");
+  }
+  if (!process.apparmor_profile.empty() || !process.selinux_label.empty()) {
+    join.label = ::open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC);
+  }
   // Undumpable before the container's processes can see us (CVE-2016-9962).
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return os_error("make the process undumpable");
   if (!process.terminal) TRY(launch::place_stdio(options.stdio.input, options.stdio.output, options.stdio.error));
@@ -82,6 +91,8 @@ Result<void> enter(const launch::ProcessPlan& process, const ExecOptions& option
   keep.push_back(join.container);
   keep.push_back(join.sync);
   if (join.root >= 0) keep.push_back(join.root);
+  if (join.label >= 0) keep.push_back(join.label);
+  if (oom_score.valid()) keep.push_back(oom_score.get());
   launch::close_other_fds(3 + options.preserve_fds, keep);
   for (const int file : join.task_files) {
     if (::write(file, "0", 1) != 1) return os_error("enter the control group");
@@ -92,12 +103,9 @@ Result<void> enter(const launch::ProcessPlan& process, const ExecOptions& option
   } else {
     TRY(launch::set_affinity(process.exec_cpus_final));
   }
-  if (process.oom_score_adj) {
-    TRY(sys::write_kernel_file("/proc/self/oom_score_adj", std::to_string(*process.oom_score_adj))
-            .with("process.oomScoreAdj"));
-  }
-  if (!process.apparmor_profile.empty() || !process.selinux_label.empty()) {
-    join.label = ::open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC);
+  if (oom_score.valid()) {
+    TRY(sys::write_all(oom_score.get(), std::to_string(*process.oom_score_adj)).with("process.oomScoreAdj"));
+    oom_score.reset();
   }
   if (::setns(join.container, static_cast<int>(join.namespaces)) != 0)
     return os_error("join the container's namespaces");

@@ -57,12 +57,12 @@ class Child {
 
   Result<void> prepare_network();
   Result<void> prepare();
+  Result<void> open_process_files();
   Result<void> settle_descriptors();
   Result<void> join_namespaces();
   Result<void> enter_shared_mounts();
   Result<void> wait_for_go();
   Result<void> own_time();
-  Result<void> write_process_files();
   Result<void> build_root();
   Result<void> open_console();
   Result<void> set_up_network();
@@ -81,6 +81,7 @@ class Child {
   UniqueFd root_;
   UniqueFd label_;
   UniqueFd time_offsets_;
+  UniqueFd oom_score_;
 };
 
 /// First of all, because the parent waits for it.
@@ -101,17 +102,42 @@ Result<void> Child::settle_descriptors() {
   for (const auto& mount : setup_.prepared.mounts) keep.push_back(mount.tree.get());
   if (setup_.prepared.root.valid()) keep.push_back(setup_.prepared.root.get());
   if (options_.start_listener >= 0) keep.push_back(options_.start_listener);
-  if (time_offsets_.valid()) keep.push_back(time_offsets_.get());
+  for (const UniqueFd* file : {&label_, &time_offsets_, &oom_score_}) {
+    if (file->valid()) keep.push_back(file->get());
+  }
   close_other_fds(3 + options_.preserve_fds, keep);
   return {};
 }
 
-Result<void> Child::prepare() {
-  // Nothing inside may read our memory or reach our program through /proc
-  // before it is replaced (CVE-2016-9962).
-  // Files of an undumpable process belong to the machine's root, who we may not be any more: this one is opened first.
+/// All writes to /proc go through the host's own proc file system, which no image can have touched (CVE-2025-52881).
+/// The files are opened before anything else: those of an undumpable process belong to the machine's root.
+Result<void> Child::open_process_files() {
   if (!plan_.time_offsets.empty()) time_offsets_.reset(::open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC));
-  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return os_error("make the process undumpable");
+  if (plan_.process.oom_score_adj) {
+    oom_score_.reset(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+    if (!oom_score_.valid()) return os_error("process.oomScoreAdj");
+  }
+  if (!plan_.process.apparmor_profile.empty()) {
+    label_.reset(::open("/proc/self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC));
+    if (!label_.valid()) label_.reset(::open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC));
+    if (!label_.valid()) return os_error("process.apparmorProfile");
+  } else if (!plan_.process.selinux_label.empty()) {
+    label_.reset(::open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC));
+    if (!label_.valid()) return os_error("process.selinuxLabel");
+  }
+  return {};
+}
+
+Result<void> Child::prepare() {
+  TRY(open_process_files());
+  // Nothing inside may read our memory or reach our program through /proc before it is replaced (CVE-2016-9962). In a
+  // user namespace of its own that comes after the maps: an ordinary user could not write those of an undumpable
+  // process, and nobody else is in there yet.
+  const auto become_undumpable = []() -> Result<void> {
+    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return os_error("make the process undumpable");
+    return {};
+  };
+  if (!creates(CLONE_NEWUSER)) TRY(become_undumpable());
   ::umask(0);
   TRY(settle_descriptors());
   for (const int file : setup_.task_files) {
@@ -123,13 +149,17 @@ Result<void> Child::prepare() {
   TRY(join_namespaces());
   if (creates(CLONE_NEWUSER)) {
     TRY(wait_for_go());
+    TRY(become_undumpable());
     if (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0) return os_error("become root of the user namespace");
   }
   // Only now: the namespace's root is the group one is in when it is made.
   if (creates(CLONE_NEWCGROUP) && ::unshare(CLONE_NEWCGROUP) != 0) return os_error("create the cgroup namespace");
   if (creates(CLONE_NEWTIME)) TRY(own_time());
-  TRY(set_names());
-  return write_process_files();
+  if (oom_score_.valid()) {
+    TRY(sys::write_all(oom_score_.get(), std::to_string(*plan_.process.oom_score_adj)).with("process.oomScoreAdj"));
+    oom_score_.reset();
+  }
+  return set_names();
 }
 
 Result<void> Child::join_namespaces() {
@@ -172,24 +202,6 @@ Result<void> Child::set_names() {
   }
   if (!plan_.domainname.empty() && ::setdomainname(plan_.domainname.c_str(), plan_.domainname.size()) != 0) {
     return os_error("domainname \"{}\"", plan_.domainname);
-  }
-  return {};
-}
-
-/// All writes to /proc happen here, through the host's own proc file system,
-/// which no image can have touched (CVE-2025-52881).
-Result<void> Child::write_process_files() {
-  if (plan_.process.oom_score_adj) {
-    TRY(sys::write_kernel_file("/proc/self/oom_score_adj", std::to_string(*plan_.process.oom_score_adj))
-            .with("process.oomScoreAdj"));
-  }
-  if (!plan_.process.apparmor_profile.empty()) {
-    label_.reset(::open("/proc/self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC));
-    if (!label_.valid()) label_.reset(::open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC));
-    if (!label_.valid()) return os_error("process.apparmorProfile");
-  } else if (!plan_.process.selinux_label.empty()) {
-    label_.reset(::open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC));
-    if (!label_.valid()) return os_error("process.selinuxLabel");
   }
   return {};
 }
