@@ -45,9 +45,8 @@ Result<sys::FileLock> lock_layer(const Store::Internal& store, const std::string
 
 class Pull {
  public:
-  Pull(const Store::Internal& store, const std::shared_ptr<Host>& host, Repository& repository,
-       const TransferOptions& options)
-      : store_{store}, host_{host}, repository_{repository}, options_{options} {}
+  Pull(const Store::Internal& store, Repository& repository, const TransferOptions& options)
+      : store_{store}, repository_{repository}, options_{options} {}
 
   /// Brings the layers of a manifest into the store.
   Result<void> layers(const Manifest& manifest, const ImageConfig& config) {
@@ -188,7 +187,6 @@ class Pull {
   }
 
   const Store::Internal& store_;
-  const std::shared_ptr<Host>& host_;
   Repository& repository_;
   const TransferOptions& options_;
   UnpackLimits limits_;
@@ -261,7 +259,7 @@ Result<Pulled> Registry::pull_from(const std::shared_ptr<Host>& host, const Refe
                       platform.text());
   const std::string name = reference.domain + "/" + reference.path;
   TRY_ASSIGN(const auto before, store_.find(reference.full()));
-  TRY(Pull(store, host, repository, options).layers(manifest, config));
+  TRY(Pull(store, repository, options).layers(manifest, config));
   std::vector<Reference> names;
   if (reference.digest.empty()) names.push_back(reference);
   TRY_ASSIGN(result.image, store.add_image(config_json, names, fetched.bytes, name + "@" + result.digest));
@@ -316,7 +314,7 @@ Result<void> Registry::fetch_layers(const RemoteImage& image, std::size_t count,
   manifest.layers.resize(std::min(count, manifest.layers.size()));
   config.diff_ids.resize(manifest.layers.size());
   Repository repository{image.host, image.path};
-  return Pull(store_.internal(), image.host, repository, options).layers(manifest, config);
+  return Pull(store_.internal(), repository, options).layers(manifest, config);
 }
 
 Result<std::string> Registry::resolve(const Reference& reference) {
