@@ -20,6 +20,10 @@ void add_address(std::vector<net::IpAddress>& list, const std::string& cidr) {
 }
 
 constexpr const char* kServicePrefix = "service:";
+// So long connections wait for the next container behind a virtual address, and so long for one that is there and makes
+// itself ready: nginx gives a connection as long.
+constexpr auto kHold = std::chrono::seconds{10};
+constexpr auto kHoldForStart = std::chrono::seconds{60};
 constexpr const char* kResolvConf = "/etc/resolv.conf";
 
 /// Differs when the file has been written or replaced.
@@ -104,10 +108,18 @@ void Names::put(const ContainerRecord& record, bool ready) {
       auto address = addresses_.virtual_address(network.name, record.service);
       if (address) {
         shared = *std::move(address);
-        Backends& backends = backends_[{network.name, record.service}];
-        if (!backends.containers.contains(record.id)) backends.held = false;  // a newcomer is worth another wait
+        const Place place{network.name, record.service};
+        Backends& backends = backends_[place];
+        const bool newcomer = !backends.containers.contains(record.id);
+        if (newcomer) backends.held = false;  // it is worth another wait
         backends.containers[record.id] = {network.ipv4, network.ipv6, ready};
-        spread({network.name, record.service});
+        spread(place);
+        if (newcomer && backends.hold && record.health.status == "starting") {
+          backends.hold = context_.loop.call_after(kHoldForStart - kHold, [this, place] {
+            backends_[place].held = false;
+            spread(place);
+          });
+        }
       } else {
         context_.log.write("the virtual address of {}: {}", record.service, address.error().message());
       }
@@ -119,7 +131,6 @@ void Names::put(const ContainerRecord& record, bool ready) {
 
 /// Connections to a service whose only container is being replaced wait for the next one, but not for ever.
 void Names::spread(const Place& place) {
-  constexpr auto kHold = std::chrono::seconds{10};
   Backends& backends = backends_[place];
   const bool ready = std::ranges::any_of(backends.containers, [](const auto& item) { return item.second.ready; });
   if (ready) {

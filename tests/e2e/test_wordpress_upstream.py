@@ -6,14 +6,13 @@ import http.client
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 import urllib.request
 
 from compose import TOP, Project, wait_until
 from e2e import TestCase, import_base_image, long_run, needs_our_own, needs_root, workspace
-from load import WORKERS, Load
+from load import Load, kill
 from stack import free_port
 
 
@@ -54,7 +53,8 @@ services:
     image: wordpress-example/php
     restart: always
     configs: [{{source: page, target: /srv/index.php}}, {{source: pool, target: /etc/php/8.2/fpm/php-fpm.conf}}]
-    healthcheck: {{test: [CMD, healthcheck], interval: 300ms, timeout: 30s, retries: 5}}
+    healthcheck: {{test: [CMD, healthcheck], interval: 300ms, timeout: 30s, retries: 5,
+                  start_period: 60s, start_interval: 300ms}}
     deploy: {{ {deploy} }}
 configs:
   page: {{content: "<?php usleep(10000); echo gethostname();"}}
@@ -119,12 +119,11 @@ configs:
         self.assertEqual(len(self.hosts()), number)
 
     def kill(self):
-        """Ends the first process of the only php as a crash does; gives the moment it happened."""
+        """Ends the only php as a crash does; gives the moments when that began and when it was dead."""
         pid = self.project.pid("php")
-        begun = time.monotonic()
-        os.kill(pid, signal.SIGKILL)
+        dying = kill(pid)
         wait_until(lambda: len(self.hosts()) == 1 and self.project.pid("php") != pid, 60, "another php")
-        return begun
+        return dying
 
     def check_nginx(self):
         self.assertEqual(self.project.pid("nginx"), self.nginx, "nginx was started again")
@@ -148,11 +147,9 @@ class VirtualAddress(UpstreamCase):
             self.scale(1)
             load.more()
             self.assertEqual(load.failures, [], "while php was scaled")
-            killed = self.kill()
+            dying = self.kill()
             load.more()
-        late = [failure for failure in load.failures if failure[0] > killed]
-        self.assertEqual(late, [], "asked after php was killed")
-        self.assertLessEqual(len(load.failures), WORKERS)
+        self.assertEqual(load.failures_outside(dying), [], "asked before the kill, or after it")
         self.check_nginx()
         print(f"        {load.answers} answers, {len(load.failures)} in flight failed, slowest {load.slowest:.1f} s")
 
@@ -174,7 +171,8 @@ class VirtualAddress(UpstreamCase):
         failed = int((re.search(r"Non-2xx or 3xx responses: (\d+)", said) or [0, 0])[1])
         print(f"{said}\n{kills} kills, {failed} failed")
         self.assertNotIn("Socket errors", said)
-        self.assertLessEqual(failed, kills * connections)
+        # Each may have one request in the dying container and one asked again at once.
+        self.assertLessEqual(failed, 2 * kills * connections)
         self.check_nginx()
 
 

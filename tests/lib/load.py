@@ -1,4 +1,7 @@
 """Visitors that ask again and again while something is changed under them."""
+import os
+import select
+import signal
 import threading
 import time
 
@@ -49,3 +52,20 @@ class Load:
         """Waits until so many more requests were answered."""
         until = self.answers + count
         wait_until(lambda: self.answers >= until, 60 * SLOW, f"{count} more answers; failures: {self.failures[:3]}")
+
+    def failures_outside(self, dying):
+        """Failures of requests that cannot have been in a container between two moments."""
+        begun, dead = dying
+        return [failure for failure in self.failures if failure[0] > dead or failure[1] < begun]
+
+
+def kill(pid):
+    """Kills a container's first process as a crash would; gives the moments when that began and when all of the container
+    was dead: who asked until then may have found it alive, and more than once."""
+    process = os.pidfd_open(pid)
+    begun = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    select.select([process], [], [])  # readable once the last process of its namespace has ended (pid_namespaces(7))
+    dead = time.monotonic()
+    os.close(process)
+    return begun, dead
