@@ -34,7 +34,7 @@ struct Forwarder::Exchange {
   std::uint16_t asker_id = 0;
   std::uint16_t id = 0;
   Transport transport = Transport::udp;
-  std::vector<std::string> upstreams;
+  Targets targets;
   unsigned attempt = 0;  ///< counts upstreams and rounds
   std::optional<Bytes> last_failure;
   Done done;
@@ -51,9 +51,8 @@ Forwarder::Forwarder(async::EventLoop& loop, Duration timeout, unsigned attempts
 
 Forwarder::~Forwarder() = default;
 
-void Forwarder::ask(ByteSpan query, const Query& parsed, Transport transport, std::vector<std::string> upstreams,
-                    Done done) {
-  if (exchanges_.size() >= kMostExchanges || upstreams.empty()) {
+void Forwarder::ask(ByteSpan query, const Query& parsed, Transport transport, Targets targets, Done done) {
+  if (exchanges_.size() >= kMostExchanges || targets.upstreams.empty()) {
     loop_.post([done = std::move(done)] { done(std::nullopt); });
     return;
   }
@@ -63,7 +62,7 @@ void Forwarder::ask(ByteSpan query, const Query& parsed, Transport transport, st
   exchange->question_end = parsed.question_end;
   exchange->asker_id = parsed.id;
   exchange->transport = transport;
-  exchange->upstreams = std::move(upstreams);
+  exchange->targets = std::move(targets);
   exchange->done = std::move(done);
   Exchange& stored = *exchange;
   exchanges_.emplace(stored.key, std::move(exchange));
@@ -87,7 +86,7 @@ void Forwarder::attempt(Exchange& exchange) {
 
 void Forwarder::next(Exchange& exchange) {
   ++exchange.attempt;
-  if (exchange.attempt < exchange.upstreams.size() * attempts_) return attempt(exchange);
+  if (exchange.attempt < exchange.targets.upstreams.size() * attempts_) return attempt(exchange);
   finish(exchange, std::move(exchange.last_failure));
 }
 
@@ -98,10 +97,12 @@ void Forwarder::finish(Exchange& exchange, std::optional<Bytes> reply) {
 }
 
 bool Forwarder::open(Exchange& exchange) {
-  const auto address = upstream_address(exchange.upstreams[exchange.attempt % exchange.upstreams.size()]);
-  if (!address) return false;
+  const auto& upstreams = exchange.targets.upstreams;
+  const auto address = upstream_address(upstreams[exchange.attempt % upstreams.size()]);
+  const auto beside = exchange.targets.beside.lock();
+  if (!address || (exchange.targets.from_there && !beside)) return false;
   const int type = exchange.transport == Transport::udp ? SOCK_DGRAM : SOCK_STREAM;
-  exchange.socket = UniqueFd{::socket(address->family(), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  exchange.socket = upstream_socket(address->family(), type, beside ? beside->get() : -1);
   if (!exchange.socket.valid()) return false;
   const int connected =
       ::connect(exchange.socket.get(), reinterpret_cast<const sockaddr*>(&address->storage), address->size);

@@ -26,8 +26,13 @@ class Forwarder {
   Forwarder(const Forwarder&) = delete;
   Forwarder& operator=(const Forwarder&) = delete;
 
+  struct Targets {
+    std::vector<std::string> upstreams;
+    std::weak_ptr<const UniqueFd> beside;  ///< a socket of the namespace to ask from
+    bool from_there = false;               ///< false: from this process's
+  };
   /// Asks the upstreams in turn. `done` is called from the event loop, never from within ask().
-  void ask(ByteSpan query, const Query& parsed, Transport transport, std::vector<std::string> upstreams, Done done);
+  void ask(ByteSpan query, const Query& parsed, Transport transport, Targets targets, Done done);
 
  private:
   struct Exchange;

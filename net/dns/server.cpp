@@ -12,6 +12,7 @@ namespace compose::net::dns {
 
 struct Server::Impl {
   struct Container {
+    std::string id;
     std::shared_ptr<const ZoneView> view;
     std::unique_ptr<UdpService> udp;
     std::unique_ptr<TcpService> tcp;
@@ -34,10 +35,11 @@ struct Server::Impl {
         cache{options.cache_entries},
         forwarder{on, options.timeout, options.attempts, counters} {}
 
-  std::optional<Bytes> handle(const ZoneView& view, ByteSpan query, Transport transport, Later later) {
+  std::optional<Bytes> handle(const Container& container, ByteSpan query, Transport transport, Later later) {
     ++counters.queries;
     if (refresh) look_around();
-    Decision decision = Responder::decide(query, view, transport, rotation++);
+    const auto view = container.view;  // an answer may outlive an update
+    Decision decision = Responder::decide(query, *view, transport, rotation++);
     switch (decision.kind) {
       case Decision::Kind::drop:
         return Bytes{};
@@ -47,7 +49,7 @@ struct Server::Impl {
       case Decision::Kind::forward:
         break;
     }
-    return forward(view, query, transport, std::move(later));
+    return forward(container, query, transport, std::move(later));
   }
 
   void look_around() {
@@ -58,10 +60,17 @@ struct Server::Impl {
     refresh();
   }
 
-  std::optional<Bytes> forward(const ZoneView& view, ByteSpan query, Transport transport, Later later) {
+  std::optional<Bytes> forward(const Container& container, ByteSpan query, Transport transport, Later later) {
     const Query parsed = parse_query(query).query;
-    const auto& targets = view.upstreams.empty() ? upstreams : view.upstreams;
-    const std::string key = Cache::key(parsed, query, join(targets, ","));
+    Forwarder::Targets targets{container.view->upstreams, {}, true};
+    std::string asked = container.id + " ";  // what 127.0.0.1 says is true for nobody else
+    if (targets.upstreams.empty()) {
+      targets = {upstreams, {}, false};
+      asked.clear();
+    } else {
+      targets.beside = container.udp->socket();
+    }
+    const std::string key = Cache::key(parsed, query, asked + join(targets.upstreams, ","));
     const auto now = std::chrono::steady_clock::now();
     if (auto kept = cache.get(key, query, parsed, now)) {
       const std::size_t limit = transport == Transport::tcp ? kLargestMessage : parsed.udp_size;
@@ -72,7 +81,7 @@ struct Server::Impl {
     }
     ++counters.forwarded;
     forwarder.ask(
-        query, parsed, transport, targets,
+        query, parsed, transport, std::move(targets),
         [this, key, bytes = Bytes(query.begin(), query.end()), later = std::move(later),
          limit = transport == Transport::tcp ? kLargestMessage : parsed.udp_size](std::optional<Bytes> reply) {
           if (!reply) {
@@ -98,10 +107,10 @@ void Server::serve(const std::string& container_id, endpoint::ResolverSockets so
                    std::shared_ptr<const ZoneView> view) {
   stop(container_id);
   Impl::Container& container = impl_->containers[container_id];
+  container.id = container_id;
   container.view = std::move(view);
   const Handler handler = [impl = impl_.get(), &container](ByteSpan query, Transport transport, Later later) {
-    const auto current = container.view;  // an answer may outlive an update
-    return impl->handle(*current, query, transport, std::move(later));
+    return impl->handle(container, query, transport, std::move(later));
   };
   container.udp = std::make_unique<UdpService>(impl_->loop, std::move(sockets.udp), handler, impl_->batch);
   container.tcp = std::make_unique<TcpService>(impl_->loop, std::move(sockets.tcp), handler);

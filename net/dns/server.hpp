@@ -1,6 +1,6 @@
 #pragma once
-// The resolver of a project's containers: answers from views, forwards the rest. Runs on the event loop; forwarding
-// happens in the network namespace of this process, so that a resolver on the host's loopback works too.
+// The resolver of a project's containers: answers from views, forwards the rest. Runs on the event loop. Whose loopback
+// 127.0.0.1 is: the host's resolvers are asked from this process's namespace, those of `dns:` from the container's.
 #include <functional>
 #include <memory>
 #include <string>

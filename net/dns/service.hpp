@@ -23,6 +23,7 @@ std::shared_ptr<UdpBatch> make_udp_batch();
 class UdpService {
  public:
   UdpService(async::EventLoop& loop, UniqueFd socket, Handler handler, std::shared_ptr<UdpBatch> batch);
+  std::weak_ptr<const UniqueFd> socket() const { return socket_; }
 
  private:
   void on_readable();

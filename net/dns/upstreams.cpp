@@ -6,9 +6,13 @@
 #include "sys/file.hpp"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 
 #include <cstring>
+#include <thread>
 
 namespace compose::net::dns {
 
@@ -58,6 +62,19 @@ std::optional<UpstreamAddress> upstream_address(std::string_view text) {
     result.size = sizeof *v6;
   }
   return result;
+}
+
+UniqueFd upstream_socket(int family, int type, int beside) {
+  type |= SOCK_CLOEXEC | SOCK_NONBLOCK;
+  if (beside < 0) return UniqueFd{::socket(family, type, 0)};
+  const UniqueFd space{::ioctl(beside, SIOCGSKNS)};
+  UniqueFd made;
+  if (!space.valid()) return made;
+  // Only a thread of its own ever goes there.
+  std::thread{[&] {
+    if (::setns(space.get(), CLONE_NEWNET) == 0) made.reset(::socket(family, type, 0));
+  }}.join();
+  return made;
 }
 
 }  // namespace compose::net::dns

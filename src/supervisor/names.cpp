@@ -91,6 +91,9 @@ std::shared_ptr<const ZoneView> Names::view(const ContainerRecord& record) {
     }
   }
   view->upstreams = record.dns;
+  std::erase(view->upstreams, "127.0.0.11");  // ourselves
+  // Asked from the container: what an internal network keeps from it stays out of reach.
+  if (!view->upstreams.empty()) view->forward_outside = true;
   view->search = record.dns_search;
   for (const std::string& service : services_) view->reserved.insert(to_lower(service));
   add_links(record, *view);

@@ -30,6 +30,7 @@ services:
     networks: [front, six]
   six: {image: busybox, command: sleep 3600, stop_signal: KILL, networks: [six]}
   inner: {image: busybox, command: sleep 3600, stop_signal: KILL, networks: [inner]}
+  own: {image: busybox, command: sleep 3600, stop_signal: KILL, networks: [inner], dns: [127.0.0.1]}
   idle: {image: busybox, command: sleep 3600, scale: 0, networks: [front]}
   linked:
     image: busybox
@@ -137,6 +138,18 @@ networks:
         wait_until(lambda: self.ask("example.com").values == ["192.0.2.2"], 10, "the host's new resolver")
         self.assertIn("example.com", [name for name, _, _ in second.asked])
 
-    def test_6_nothing_is_left(self):
+    def test_6_the_resolvers_of_a_service_are_asked_from_its_container(self):
+        pid, asked = self.project.pid("own"), sum(len(stub.asked) for stub in self.stubs)
+        stub = Stub("127.0.0.1", "192.0.2.3", pid)
+        self.addCleanup(stub.close)
+        for _ in range(2):
+            self.assertEqual(ask(pid, "example.com").values, ["192.0.2.3"])
+        self.assertEqual(len(stub.asked), 1, "the second time from the cache, which is its own")
+        self.assertEqual(self.ask("example.com").values, ["192.0.2.2"])
+        self.assertNotEqual(ask(pid, "inner").values, [])
+        self.assertEqual(str(ask(pid, "web")), "NXDOMAIN", "a name of the project is not asked there")
+        self.assertEqual(sum(len(stub.asked) for stub in self.stubs), asked)
+
+    def test_7_nothing_is_left(self):
         self.project.down("-t", "0")
         self.assert_nothing_left(self.before)

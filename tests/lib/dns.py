@@ -1,4 +1,5 @@
 """Asks the resolver of a container from inside its network, and plays a resolver of the host."""
+import contextlib
 import ctypes
 import os
 import socket
@@ -110,11 +111,12 @@ def ask(pid, name, kind="A", tcp=False, edns=0, seconds=15):
 
 
 class Stub:
-    """A resolver on the host's loopback that gives every name one address, and notes what it was asked."""
+    """A resolver on the loopback, of the host or of the namespace of a process, that gives every name one address, and
+    notes what it was asked."""
 
-    def __init__(self, address, gives):
+    def __init__(self, address, gives, pid=None):
         self.gives, self.asked = gives, []
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket = socket_in(pid or os.getpid(), socket.SOCK_DGRAM)
         self.socket.bind((address, 53))
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
@@ -131,7 +133,7 @@ class Stub:
             self.socket.sendto(head + message[12:end + 4] + record, peer)
 
     def close(self):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
-            last.sendto(b"", self.socket.getsockname())
+        with contextlib.suppress(OSError):  # it is not connected, but whoever reads from it wakes up
+            self.socket.shutdown(socket.SHUT_RD)
         self.thread.join(10)
         self.socket.close()
