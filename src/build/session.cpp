@@ -12,6 +12,7 @@
 #include "base/strings.hpp"
 #include "image/digest.hpp"
 #include "image/layer_tar.hpp"
+#include "image/rfc3339.hpp"
 #include "sys/file.hpp"
 
 namespace compose::build {
@@ -29,14 +30,6 @@ bool makes_files(const std::string& keyword) {
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-std::string rfc3339(std::int64_t seconds) {
-  const time_t time = seconds;
-  tm parts{};
-  ::gmtime_r(&time, &parts);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
 /// Nothing in a reproducible layer is newer than SOURCE_DATE_EPOCH.
@@ -388,7 +381,7 @@ std::optional<std::int64_t> Session::epoch() const {
 
 std::string Session::timestamp() const {
   const std::optional<std::int64_t> seconds = epoch();
-  return seconds ? rfc3339(*seconds) : image::now_rfc3339();
+  return seconds ? image::rfc3339({.tv_sec = *seconds, .tv_nsec = 0}) : image::now_rfc3339();
 }
 
 timespec Session::file_time() const { return {epoch().value_or(::time(nullptr)), 0}; }

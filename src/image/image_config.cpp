@@ -165,6 +165,22 @@ OrderedJson history_json(const HistoryEntry& entry) {
   return object;
 }
 
+/// encoding/json escapes what could end a script in a page of HTML, and two ends of lines. skopeo writes a
+/// configuration anew where it makes an OCI image of a Docker one: only in Go's own words it keeps its digest.
+std::string as_go_writes(std::string_view json) {
+  constexpr std::pair<std::string_view, std::string_view> kEscapes[] = {
+      {"<", "\\u003c"}, {">", "\\u003e"}, {"&", "\\u0026"}, {"\xe2\x80\xa8", "\\u2028"}, {"\xe2\x80\xa9", "\\u2029"}};
+  std::string result;
+  result.reserve(json.size());
+  while (!json.empty()) {
+    const auto* found = std::ranges::find_if(kEscapes, [&](const auto& one) { return json.starts_with(one.first); });
+    const bool escaped = found != std::end(kEscapes);
+    result += escaped ? found->second : json.substr(0, 1);
+    json.remove_prefix(escaped ? found->first.size() : 1);
+  }
+  return result;
+}
+
 }  // namespace
 
 std::optional<std::string> ImageConfig::env_value(std::string_view name) const {
@@ -224,7 +240,7 @@ std::string to_json(const ImageConfig& config) {
   for (const HistoryEntry& entry : config.history) history.push_back(history_json(entry));
   document["history"] = std::move(history);
   // Text that is not UTF-8 (possible in an ENV of a Dockerfile) becomes U+FFFD instead of an exception.
-  return document.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+  return as_go_writes(document.dump(-1, ' ', false, OrderedJson::error_handler_t::replace));
 }
 
 }  // namespace compose::image

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "image/config_instructions.hpp"
+#include "image/rfc3339.hpp"
 
 namespace compose::image {
 namespace {
@@ -46,6 +47,21 @@ TEST(ImageConfig, WrittenAndReadAgainIsTheSame) {
   const Result<ImageConfig> again = parse_image_config(to_json(config));
   ASSERT_TRUE(again) << again.error().message();
   EXPECT_EQ(*again, config);
+}
+
+TEST(ImageConfig, IsWrittenAsGoWouldWriteItAgain) {
+  ImageConfig config;
+  config.history = {{"", "RUN a <b >c && d \xe2\x80\xa8\xe2\x80\xa9 \xc3\xa9\n", "", "", false}};
+  const std::string text = to_json(config);
+  EXPECT_NE(text.find(R"("created_by":"RUN a \u003cb \u003ec \u0026\u0026 d \u2028\u2029 )"
+                      "\xc3\xa9\\n\""),
+            std::string::npos)
+      << text;
+  config.diff_ids = {kDigest};
+  EXPECT_EQ(parse_image_config(to_json(config))->history, config.history);
+  EXPECT_EQ(rfc3339({1'000'000'000, 120'000'000}), "2001-09-09T01:46:40.12Z");
+  EXPECT_EQ(rfc3339({1'000'000'000, 123'456'789}), "2001-09-09T01:46:40.123456789Z");
+  EXPECT_EQ(rfc3339({1'000'000'000, 0}), "2001-09-09T01:46:40Z");
 }
 
 TEST(ImageConfig, RefusesOtherTypesAndBadDigests) {

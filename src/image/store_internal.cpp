@@ -14,6 +14,7 @@
 
 #include "image/digest.hpp"
 #include "image/json_values.hpp"
+#include "image/rfc3339.hpp"
 #include "sys/file.hpp"
 
 namespace compose::image {
@@ -64,11 +65,7 @@ std::string layout_manifest(const std::string& config_json, const std::vector<La
 std::string now_rfc3339() {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
-  tm parts{};
-  ::gmtime_r(&now.tv_sec, &parts);
-  char text[32];
-  const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  return fmt::format("{}.{:09}Z", std::string_view{text, size}, now.tv_nsec);
+  return rfc3339(now);
 }
 
 std::string host_architecture() {

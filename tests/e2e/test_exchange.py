@@ -40,7 +40,7 @@ services:
       dockerfile_inline: |
         FROM {server.host}/team/base:1
         COPY --chown=12:34 --chmod=4755 compose.yaml /a/b/setuid
-        LABEL from=us
+        LABEL from="us <&>"
 """)
         context.run("build")
         return f"{server.host}/{name}"
