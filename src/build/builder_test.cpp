@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <set>
 
 #include "base/strings.hpp"
+#include "build/cache_usage.hpp"
 #include "build/run.hpp"
 #include "image/merged_view.hpp"
 #include "image/store_internal.hpp"
@@ -137,6 +139,16 @@ TEST_F(BuilderTest, NoCacheRunsEverythingAgain) {
   request_.no_cache = true;
   built(text);
   EXPECT_EQ(runner_.commands.size(), 2U);
+}
+
+TEST_F(BuilderTest, AFilterRunsOneStageAgain) {
+  const std::string text =
+      "FROM base AS one\nRUN write /one\nFROM base AS two\nRUN write /two\nFROM two\nCOPY --from=one /one /\n";
+  built(text);
+  request_.build.no_cache_filter = {"one"};
+  built(text);
+  EXPECT_EQ(runner_.commands.size(), 3U);
+  EXPECT_EQ(std::ranges::count(runner_.commands, runner_.commands.back()), 2);
 }
 
 TEST_F(BuilderTest, CopyChoosesAndPlacesFilesAsDockerDoes) {
@@ -341,6 +353,20 @@ TEST_F(BuilderTest, RemovedLayersAreBuiltAgain) {
   ASSERT_TRUE(sys::remove_tree(folder_ / "root/build/steps"));
   ASSERT_TRUE(store_->prune({true, {}}));
   EXPECT_FALSE(sys::exists(image.layer_dirs[0]));
+}
+
+TEST_F(BuilderTest, WhatTheCacheTakesUpIsCountedAndGoes) {
+  EXPECT_EQ(cache_usage(*store_)->records, 0U);
+  built("FROM base\nRUN --mount=type=cache,target=/c,id=k write /x\nRUN write /y\n");
+  folder_.write("root/build/cache/" + sys::list_directory(folder_ / "root/build/cache")->at(0) + "/kept",
+                std::string(1 << 20, 'x'));
+  const auto usage = cache_usage(*store_);
+  ASSERT_TRUE(usage);
+  EXPECT_EQ(usage->records, 3U) << "two steps and what the first keeps";
+  EXPECT_GE(usage->size, 1U << 20);
+  ASSERT_TRUE(drop_cache(*store_));
+  EXPECT_EQ(cache_usage(*store_)->records, 0U);
+  EXPECT_EQ(cache_usage(*store_)->size, 0U);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 
+#include "image/size_on_disk.hpp"
 #include "image/store_internal.hpp"
 #include "sys/file.hpp"
 
@@ -18,8 +19,9 @@ struct LayerUse {
   bool active = false;
 };
 
-/// Bytes on disk below a folder, and the folders directly in it.
-Result<std::uint64_t> size_of(const std::string& folder) {
+}  // namespace
+
+Result<std::uint64_t> size_on_disk(const std::string& folder) {
   std::uint64_t size = 0;
   TRY_ASSIGN(const std::vector<std::string> names, sys::list_directory(folder));
   for (const std::string& name : names) {
@@ -28,13 +30,12 @@ Result<std::uint64_t> size_of(const std::string& folder) {
     if (::lstat(path.c_str(), &status) != 0) continue;  // gone meanwhile
     size += static_cast<std::uint64_t>(status.st_blocks) * 512;
     if (!S_ISDIR(status.st_mode)) continue;
-    TRY_ASSIGN(const std::uint64_t below, size_of(path));
-    size += below;
+    const Result<std::uint64_t> below = size_on_disk(path);
+    if (!below && below.error().sys_errno() != ENOENT) return below;
+    if (below) size += *below;
   }
   return size;
 }
-
-}  // namespace
 
 Result<StoreUsage> Store::usage(const std::vector<std::string>& in_use) const {
   StoreUsage usage;
@@ -77,7 +78,7 @@ Result<StoreUsage> Store::usage(const std::vector<std::string>& in_use) const {
   TRY_ASSIGN(const std::vector<std::string> unfinished, sys::list_directory(internal_->tmp));
   usage.unfinished = static_cast<std::size_t>(std::count_if(
       unfinished.begin(), unfinished.end(), [](const std::string& name) { return !name.ends_with(".lock"); }));
-  TRY_ASSIGN(usage.unfinished_size, size_of(internal_->tmp));
+  TRY_ASSIGN(usage.unfinished_size, size_on_disk(internal_->tmp));
   return usage;
 }
 

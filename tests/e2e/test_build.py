@@ -277,6 +277,14 @@ COPY --from=two /two /
         refused = self.build({"dockerfile_inline": text, "cache_to": ["type=s3"]}, check=False)
         self.assertIn("build.cache_to", refused.stderr)
 
+    def test_what_a_cache_keeps_is_counted(self):
+        self.build("FROM busybox\nRUN --mount=type=cache,target=/c dd if=/dev/urandom of=/c/x bs=1M count=3\n")
+        rows = [json.loads(line) for line in workspace().run("image", "df", "--format", "json").stdout.splitlines()]
+        [cache] = [row for row in rows if row["Type"] == "Build Cache"]
+        self.assertGreaterEqual(int(cache["TotalCount"]), 2, "the step and what it keeps")
+        self.assertRegex(cache["Size"], r"^([3-9]|\d\d+)[.\d]*MB$|GB$")
+        self.assertEqual(cache["Reclaimable"], cache["Size"] + " (100%)")
+
     # How builds end
 
     def begin(self, text):
@@ -355,6 +363,14 @@ COPY --from=two /two /
                 self.assertNotEqual(done.returncode, 0)
                 self.assertIn(part, done.stderr)
         self.build({"dockerfile_inline": "FROM busybox\n", "provenance": "false"}, "--sbom", "false")
+
+    def test_steps_of_a_privileged_build_have_every_right(self):
+        text = "FROM busybox\nRUN grep CapEff /proc/self/status > /rights\n"
+        with open("/proc/self/status", encoding="ascii") as file:
+            ours = next(line for line in file if line.startswith("CapEff"))
+        for privileged in (False, True):
+            self.build({"dockerfile_inline": text, "privileged": privileged})
+            self.assertEqual(self.content("/rights")[0] == ours, privileged)
 
     def test_checks(self):
         done = self.build("FROM busybox\nMAINTAINER me\nCMD x\n", "--check", check=False)

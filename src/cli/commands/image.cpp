@@ -7,6 +7,7 @@
 #include "base/strings.hpp"
 #include "base/units.hpp"
 #include "build/builder.hpp"
+#include "build/cache_usage.hpp"
 #include "cli/commands/all.hpp"
 #include "cli/commands/image_use.hpp"
 #include "cli/context.hpp"
@@ -207,9 +208,15 @@ Result<int> prune(const Context& context, const PruneFlags& flags) {
   options.all = all;
   TRY_ASSIGN(options.keep, images_in_use(context));
   TRY(build::sweep(store, context.paths().run_root()));
-  if (flags.build_cache) TRY(build::drop_cache(store));
+  std::uint64_t reclaimed = 0;
+  if (flags.build_cache) {
+    TRY_ASSIGN(const build::CacheUsage cache, build::cache_usage(store));
+    TRY(build::drop_cache(store));
+    reclaimed = cache.size;
+  }
   TRY_ASSIGN(const auto report, store.prune(options));
-  TRY(print(removal_text(report.removal) + fmt::format("Total reclaimed space: {}\n", format_bytes(report.reclaimed))));
+  reclaimed += report.reclaimed;
+  TRY(print(removal_text(report.removal) + fmt::format("Total reclaimed space: {}\n", format_bytes(reclaimed))));
   return 0;
 }
 

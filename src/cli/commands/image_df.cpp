@@ -1,8 +1,10 @@
 // compose image df: what the image store takes up.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/ids.hpp"
 #include "base/units.hpp"
+#include "build/cache_usage.hpp"
 #include "cli/commands/all.hpp"
 #include "cli/commands/image_use.hpp"
 #include "cli/human.hpp"
@@ -25,7 +27,7 @@ std::string share(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? format_bytes(part) : fmt::format("{} ({}%)", format_bytes(part), part * 100 / whole);
 }
 
-std::vector<Json> summary(const image::StoreUsage& usage) {
+std::vector<Json> summary(const image::StoreUsage& usage, const build::CacheUsage& cache) {
   const auto row = [](const char* type, std::size_t total, std::size_t active, std::uint64_t size,
                       std::uint64_t reclaimable) {
     return Json{{"Type", type},
@@ -34,8 +36,9 @@ std::vector<Json> summary(const image::StoreUsage& usage) {
                 {"Size", format_bytes(size)},
                 {"Reclaimable", share(reclaimable, size)}};
   };
+  const std::uint64_t build_size = usage.build_size + cache.size;
   return {row("Images", usage.images.size(), usage.active_images, usage.images_size, usage.images_reclaimable),
-          row("Build Cache", usage.build_layers, 0, usage.build_size, usage.build_size),
+          row("Build Cache", std::max(cache.records, usage.build_layers), 0, build_size, build_size),
           row("Unfinished", usage.unfinished, 0, usage.unfinished_size, usage.unfinished_size)};
 }
 
@@ -63,6 +66,7 @@ Result<int> df(const Context& context, const Options& options) {
   TRY_ASSIGN(const image::Store store, image::Store::open(context.paths().root()));
   TRY_ASSIGN(const Strings in_use, images_in_use(context));
   TRY_ASSIGN(const image::StoreUsage usage, store.usage(in_use));
+  TRY_ASSIGN(const build::CacheUsage cache, build::cache_usage(store));
   const Listing short_list{{{"TYPE", "Type"},
                             {"TOTAL", "TotalCount"},
                             {"ACTIVE", "Active"},
@@ -76,8 +80,9 @@ Result<int> df(const Context& context, const Options& options) {
                            {"SHARED SIZE", "SharedSize"},
                            {"UNIQUE SIZE", "UniqueSize"},
                            {"CONTAINERS", "Containers"}}};
-  TRY_ASSIGN(const std::string text, options.verbose ? render_listing(long_list, options.format, details(usage))
-                                                     : render_listing(short_list, options.format, summary(usage)));
+  TRY_ASSIGN(const std::string text, options.verbose
+                                         ? render_listing(long_list, options.format, details(usage))
+                                         : render_listing(short_list, options.format, summary(usage, cache)));
   TRY(print(text));
   return 0;
 }
@@ -98,7 +103,9 @@ Command image_df_command() {
   auto options = std::make_shared<Options>();
   Command command{.name = "image df", .usage = "[OPTIONS]", .summary = "Show what images take up, and what could go"};
   command.details =
-      "What is reclaimable goes with \"image prune --all\"; unfinished work of killed processes with any prune.";
+      "What is reclaimable goes with \"image prune --all\", the build cache with \"image prune --build-cache\", "
+      "unfinished "
+      "work of killed processes with any prune.";
   command.flags = {{"format", 0, &options->format, "table, json or a Go template", "FORMAT"},
                    {"verbose", 'v', &options->verbose, "One line for each image"}};
   command.max_args = 0;
