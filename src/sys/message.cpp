@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -46,11 +47,11 @@ Result<void> send_message(int socket, std::string_view data, std::span<const int
 
 Result<Message> receive_message(int socket, std::size_t limit) {
   Message message;
-  // Nearly all messages are short: what they do not fill is not to cost pages.
-  std::array<char, 16384> usual;  // NOLINT(cppcoreguidelines-pro-type-member-init): recvmsg fills it
-  const bool large = limit > usual.size();
-  if (large) message.data.resize(limit);
-  iovec piece{large ? message.data.data() : usual.data(), limit};
+  // Nearly all messages are short: asking for the size first is cheaper than the pages of a buffer for the longest.
+  const ssize_t size = retry_eintr([&] { return ::recv(socket, nullptr, 0, MSG_PEEK | MSG_TRUNC); });
+  if (size < 0) return os_error("recvmsg");
+  message.data.resize(std::min(limit, static_cast<std::size_t>(size)));
+  iovec piece{message.data.data(), message.data.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMostFds)> control{};
   msghdr header{};
   header.msg_iov = &piece;
@@ -59,11 +60,7 @@ Result<Message> receive_message(int socket, std::size_t limit) {
   header.msg_controllen = control.size();
   const ssize_t got = retry_eintr([&] { return ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC); });
   if (got < 0) return os_error("recvmsg");
-  if (large) {
-    message.data.resize(static_cast<std::size_t>(got));
-  } else {
-    message.data.assign(usual.data(), static_cast<std::size_t>(got));
-  }
+  message.data.resize(static_cast<std::size_t>(got));
   for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);

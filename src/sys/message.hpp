@@ -22,7 +22,7 @@ Result<std::pair<UniqueFd, UniqueFd>> seqpacket_pair();
 /// One sendmsg; MSG_NOSIGNAL. At most 16 descriptors.
 Result<void> send_message(int socket, std::string_view data, std::span<const int> fds = {});
 
-/// One recvmsg. A message longer than `limit` or with truncated descriptors is an error; EAGAIN comes back as
+/// One message, after a look at its size. One longer than `limit` or with truncated descriptors is an error; EAGAIN comes back as
 /// Errc::busy on a non-blocking socket.
 Result<Message> receive_message(int socket, std::size_t limit = 65536);
 
