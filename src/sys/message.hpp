@@ -22,8 +22,8 @@ Result<std::pair<UniqueFd, UniqueFd>> seqpacket_pair();
 /// One sendmsg; MSG_NOSIGNAL. At most 16 descriptors.
 Result<void> send_message(int socket, std::string_view data, std::span<const int> fds = {});
 
-/// One message, after a look at its size. One longer than `limit` or with truncated descriptors is an error; EAGAIN comes back as
-/// Errc::busy on a non-blocking socket.
+/// One message, after a look at its size. One longer than `limit` or with truncated descriptors is an error; EAGAIN
+/// comes back as Errc::busy on a non-blocking socket.
 Result<Message> receive_message(int socket, std::size_t limit = 65536);
 
 /// Listens at `path` (replacing a stale socket file), mode 0600. `type` is SOCK_STREAM or SOCK_SEQPACKET, may be
