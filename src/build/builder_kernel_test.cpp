@@ -1,5 +1,5 @@
 // Builds whose RUN steps run in containers of our own runtime, on a root file system made of Debian's static busybox.
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -121,6 +121,30 @@ TEST_F(BuilderKernelTest, StepsCannotReachTheHost) {
       "/proc/sys/kernel/hostname\n"
       "RUN test $(hostname) = buildkitsandbox\n");
   EXPECT_TRUE(image) << image.error().message();
+}
+
+TEST_F(BuilderKernelTest, MountsOfAStepStayInside) {  // CVE-2024-1753, CVE-2024-9675, CVE-2024-23652
+  folder_.write("outside/secret", "hidden");
+  const std::string outside = folder_ / "outside";
+  folder_.write("ctx/x", "x");
+  ASSERT_EQ(::symlink("../outside", (folder_ / "ctx/climb").c_str()), 0);
+  ASSERT_EQ(::symlink(outside.c_str(), (folder_ / "ctx/absolute").c_str()), 0);
+  for (const char* source : {"climb", "absolute", "../outside", "climb/secret"}) {
+    (void)build(
+        fmt::format("FROM busybox\nRUN --mount=type=bind,source={},target=/m cat /m/secret /m; true\n", source));
+  }
+  (void)build(
+      fmt::format("FROM busybox AS evil\nRUN ln -s {} /door\nFROM busybox\n"
+                  "RUN --mount=type=bind,from=evil,source=/door,target=/m cat /m/secret; true\n",
+                  outside));
+  for (const char* mount : {"type=cache", "type=tmpfs", "type=bind,rw"}) {
+    (void)build(
+        fmt::format("FROM busybox\nRUN ln -s {} /door\n"
+                    "RUN --mount={},target=/door/new cat /door/secret; touch /door/new/made\n",
+                    outside, mount));
+  }
+  EXPECT_EQ(output_.find("hidden"), std::string::npos) << output_;
+  EXPECT_THAT(*sys::list_directory(outside), ::testing::ElementsAre("secret"));
 }
 
 TEST_F(BuilderKernelTest, CancelledAtAnyMomentTheStepEnds) {

@@ -10,6 +10,7 @@ namespace compose::container {
 namespace {
 
 using testing::Contains;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 namespace spec = runtime::spec;
@@ -157,6 +158,18 @@ TEST_F(PrepareTest, TheImagesVolumesAreAnonymousAndCarriedOver) {
   EXPECT_EQ(second->mounts[0].name, created.mounts[0].name);
   ASSERT_TRUE(remove_container(paths(), "shop", next.id).ok());
   EXPECT_TRUE(sys::exists(path("root/volumes/" + created.mounts[0].name))) << "it is not the one that brought it";
+}
+
+TEST_F(PrepareTest, AVolumeReceivesNothingOfTheHost) {  // CVE-2022-23648, CVE-2020-1726
+  link("layer/door", "/etc");
+  link("layer/climb", "../../../../../../../../../../etc");
+  image_.config.volumes = {"/../../../../../../../../../../etc", "/door", "/climb"};
+  const auto created = create();
+  ASSERT_EQ(created.mounts.size(), 3U);
+  for (const auto& mount : created.mounts) {
+    EXPECT_THAT(*sys::list_directory(path("root/volumes/" + mount.name + "/_data")), ElementsAre("group"))
+        << mount.target;
+  }
 }
 
 TEST_F(PrepareTest, AnonymousVolumesGoWithAContainerThatWasNotFinished) {

@@ -169,6 +169,24 @@ class Builds(TestCase):
             self.assertIn("nobranch", missing.stderr)
         self.assert_nothing_left(self.before)
 
+    @unittest.skipUnless(shutil.which("git"), "git is not installed")
+    def test_a_submodule_cannot_be_a_folder_of_the_host(self):  # CVE-2022-39253
+        folder = workspace().folder("e2e-git-submodule")
+        for name in ("secret", "app"):
+            os.makedirs(os.path.join(folder, name))
+            git(f"{folder}/{name}", "init", "-q", "-b", "main")
+            with open(f"{folder}/{name}/Dockerfile", "w", encoding="ascii") as file:
+                file.write("FROM busybox\nCOPY . /src/\n")
+            git(f"{folder}/{name}", "add", "-A")
+            git(f"{folder}/{name}", "commit", "-q", "-m", "first")
+        git(folder + "/app", "-c", "protocol.file.allow=always", "submodule", "-q", "add", folder + "/secret", "inner")
+        git(folder + "/app", "commit", "-q", "-m", "second")
+        with git_server(folder) as port:
+            refused = self.build({"context": f"git://127.0.0.1:{port}/app"}, check=False)
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertIn("transport 'file' not allowed", refused.stderr)
+        self.assert_nothing_left(self.before)
+
     def test_archives_and_dockerfiles_as_the_context(self):
         folder = workspace().folder("e2e-web-context")
         with open(os.path.join(folder, "plain"), "w", encoding="ascii") as file:
