@@ -23,6 +23,7 @@
 namespace compose::cli {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
@@ -211,6 +212,34 @@ TEST_F(CliKernel, CopiesExportsAndCommits) {
   EXPECT_EQ(commit.code, 0) << commit.err;
   write("other.yaml", "services:\n  c:\n    image: committed:1\n");
   EXPECT_EQ(run({"-f", "other.yaml", "run", "--rm", "-T", "-q", "c"}).out, "content\n");
+}
+
+TEST_F(CliKernel, CopiesNothingThroughLinksToTheHost) {  // CVE-2018-15664, CVE-2019-10152
+  write("compose.yaml", kLoop);
+  ASSERT_EQ(run({"up", "-d"}).code, 0);
+  const std::string outside = folder_ + "/outside";
+  ASSERT_TRUE(sys::make_directories(outside));
+  write("outside/secret", "hidden");
+  write("file", "content");
+  const std::string climb = "../../../../../../.." + outside;
+  ASSERT_EQ(run({"exec", "-T", "web", "busybox", "ln", "-s", outside, "/tmp/door"}).code, 0);
+  ASSERT_EQ(run({"exec", "-T", "web", "busybox", "ln", "-s", climb, "/tmp/climb"}).code, 0);
+  const auto attack = [&](const char* when) {
+    for (const std::string door : {"web:/tmp/door", "web:/tmp/climb"}) {
+      // The last round may have put a file of the container's in the link's place: that one may be copied.
+      (void)run({"cp", door + "/secret", "stolen"});
+      (void)run({"cp", "-L", door, "linked"});
+      for (const char* name : {"/stolen", "/linked", "/linked/secret"}) {
+        EXPECT_NE(sys::read_file(folder_ + name).value_or(""), "hidden") << when << " " << door;
+      }
+      (void)run({"cp", "file", door + "/new"});
+      (void)run({"cp", "file", door});
+    }
+    EXPECT_THAT(*sys::list_directory(outside), ElementsAre("secret")) << when;
+  };
+  attack("while it runs");
+  ASSERT_EQ(run({"stop"}).code, 0);
+  attack("when it has stopped");
 }
 
 /// A program on a terminal of its own.
