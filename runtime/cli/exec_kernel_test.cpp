@@ -142,6 +142,29 @@ TEST_F(RuntimeProgram, CreatesWhatHasNoProcessButDoesNotStartIt) {
   EXPECT_EQ(runtime({"delete", "--force", "own"}).status, 0);
 }
 
+TEST_F(RuntimeProgram, TakesNoGroupThatOthersAreIn) {
+  const std::string hierarchy = "/sys/fs/cgroup/pids";
+  if (!sys::exists(hierarchy + "/cgroup.procs")) GTEST_SKIP() << "control groups of version 1 only";
+  const std::string path = "/compose-others-" + std::to_string(::getpid());
+  ASSERT_TRUE(sys::make_directories(hierarchy + path + "/inner").ok());
+  const pid_t other = ::fork();
+  if (other == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  ASSERT_TRUE(sys::write_kernel_file(hierarchy + path + "/inner/cgroup.procs", std::to_string(other)).ok());
+  spec.linux_.cgroups_path = path;
+  write_config();
+  const auto created = runtime({"create", "--bundle", folder / "bundle", "others"});
+  EXPECT_NE(created.status, 0);
+  EXPECT_THAT(created.output, HasSubstr("container's cgroup is not empty: " + path));
+  EXPECT_EQ(::waitpid(other, nullptr, WNOHANG), 0) << "it lives";
+  ::kill(other, SIGKILL);
+  ::waitpid(other, nullptr, 0);
+  ::rmdir((hierarchy + path + "/inner").c_str());
+  EXPECT_EQ(::rmdir((hierarchy + path).c_str()), 0);
+}
+
 TEST_F(RuntimeProgram, RunsTheHooksAfterOneThatFails) {
   spec.process->args = {"/bin/true"};
   const auto hook = [&](const char* script) { return spec::Hook{"/bin/sh", {"sh", "-c", script}, {}, {}}; };
