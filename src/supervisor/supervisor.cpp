@@ -184,7 +184,7 @@ class Supervisor {
     note_request(context_, "kill", services, connection->peer());
     for (const auto& [id, container] : containers_.all()) {
       const bool meant = services.empty() || std::ranges::find(services, container->record.service) != services.end();
-      if (!meant || container->record.one_off || !container->up()) continue;
+      if (!meant || !container->up()) continue;  // those of run, too
       const auto show = [&](const char* text, const char* status) {
         connection->send({{"event", "progress"},
                           {"kind", "Container"},

@@ -229,6 +229,33 @@ services:
 
 @needs_root
 @needs_our_own
+class OneOffs(TestCase):
+    def test_commands_for_services_leave_containers_of_run_alone_but_kill_and_down(self):
+        before = workspace().snapshot()
+        project = Project.of_text(workspace(), "e2e-one-offs",
+                                  "services: {db: {image: busybox, command: sleep 1000, stop_signal: KILL}}\n")
+        self.addCleanup(lambda: project.down("-t", "0", check=False))
+
+        def states():
+            listed = project.run("ps", "-a", "--format", "{{.Name}} {{.State}}").stdout
+            return sorted(re.sub(r"-run-\S+", "-run", line) for line in listed.splitlines())
+        project.up()
+        project.run("run", "-d", "db", "sleep", "1000")
+        for command in (("stop",), ("restart",), ("pause",), ("unpause",)):
+            project.run(*command, "db")
+            self.assertIn("e2e-one-offs-db-run running", states(), command)
+        project.run("rm", "-sf", "db")
+        self.assertEqual(states(), ["e2e-one-offs-db-run running"])
+        self.assertIn("No stopped containers", project.run("rm", "-sf", "db").stderr)
+        project.run("kill", "db")
+        wait_until(lambda: states() == ["e2e-one-offs-db-run exited"], 10, "the end of the container of run")
+        project.down()
+        self.assertEqual(states(), [])
+        self.assert_nothing_left(before)
+
+
+@needs_root
+@needs_our_own
 class Names(TestCase):
     def test_answers_to_docker_compose(self):
         link = os.path.join(workspace().directory, "docker-compose")

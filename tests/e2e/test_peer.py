@@ -127,7 +127,7 @@ LINES = [
     # containers of run beside those of the service
     ("run -d db sleep 1000", "count"), ("run db true", "code"), ("pause db", "code"), (STATES, "sorted"), ("unpause db", "code"),
     ("restart -t 0 db", "code"), (STATES, "sorted"), ("rm -sf db", "code"), (STATES, "sorted"), ("up -d", "code"),
-    ("kill db", "code"), (STATES, "sorted"), ("rm -f", "code"), (STATES, "sorted"), ("start web", "code"),
+    ("kill db", "code"), (STATES, "sorted"), ("rm -f", "code"), (STATES, "sorted"), ("up -d", "code"),
     ("wait nobody", "code"), ("down --remove-orphans", "code"), ("ps -aq", "same"), ("down", "code"),
     # attached
     ("up --exit-code-from job job", "code"), ("up --abort-on-container-exit job", "code"),
