@@ -3,6 +3,7 @@
 The program is the one COMPOSE names, or the release build. Every test run has roots of its own, so that an installed
 compose and its projects are not touched.
 """
+import contextlib
 import json
 import os
 import select
@@ -73,12 +74,24 @@ def run(command, check=True, timeout=180, **options):
     """Runs a command and keeps what it says; a failure shows all of it."""
     options.setdefault("stdin", subprocess.DEVNULL)
     begin = time.monotonic()
-    try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
-                              timeout=timeout * SLOW, **options)
-    except subprocess.TimeoutExpired as late:
-        raise CommandFailed(f"{' '.join(command)}: not done after {timeout * SLOW:.0f} s\n{_text(late.stdout)}\n"
-                            f"{_text(late.stderr)}") from None
+    given = options.pop("input", None)
+    if given is not None:
+        options["stdin"] = subprocess.PIPE
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+                          **options) as process:
+        try:
+            out, err = process.communicate(given, timeout=timeout * SLOW)
+        except subprocess.TimeoutExpired as late:
+            process.terminate()  # it may have processes of its own to end, such as the steps of a build
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=30)
+            process.kill()
+            raise CommandFailed(f"{' '.join(command)}: not done after {timeout * SLOW:.0f} s\n{_text(late.stdout)}\n"
+                                f"{_text(late.stderr)}") from None
+        except BaseException:
+            process.kill()
+            raise
+    done = subprocess.CompletedProcess(command, process.returncode, out, err)
     if PEER:  # it erases lines it never wrote, also in a pipe
         done.stdout = done.stdout.replace("\x1b[2K", "")
     done.seconds = time.monotonic() - begin
