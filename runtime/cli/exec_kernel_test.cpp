@@ -196,12 +196,15 @@ TEST_F(RuntimeProgram, RunsTheHooksOfAllSixPoints) {
   spec.hooks.prestart = hook("prestart", note);
   spec.hooks.create_runtime = hook("createRuntime", note);
   spec.hooks.create_container = hook("createContainer", note);
+  // It begins in the container's root.
+  spec.hooks.create_container.push_back({"/bin/sh", {"sh", "-c", "echo from within > ./data/made"}, {}, {}});
   spec.hooks.start_container = hook("startContainer", "/data/hooks");  // this one sees the container's files only
   spec.hooks.poststart = hook("poststart", note);
   spec.hooks.poststop = hook("poststop", note);
   spec.process->args = {"/bin/cat", "/data/hooks"};
   write_config();
   EXPECT_EQ(runtime({"run", "--bundle", folder / "bundle", "own"}).output, "startContainer \"created\"\n");
+  EXPECT_EQ(sys::read_file(folder / "bundle/rootfs/data/made").value_or(""), "from within\n");
   EXPECT_EQ(sys::read_file(note).value_or(""),
             "prestart \"created\"\ncreateRuntime \"creating\"\ncreateContainer \"creating\"\n"
             "poststart \"running\"\npoststop \"stopped\"\n");

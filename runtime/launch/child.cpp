@@ -262,6 +262,8 @@ Result<void> Child::enter_root() {
     }
   }
   if (!plan_.create_container.empty()) {
+    // In the container's root, which is not "/" yet: what runc's hooks count on.
+    if (root_.valid() && ::fchdir(root_.get()) != 0) return os_error("enter the root");
     TRY(run_hooks(plan_.create_container, state("creating"), "createContainer"));
   }
   if (plan_.shared_mounts) return enter_shared_mounts();

@@ -164,6 +164,16 @@ TEST_F(MembersTest, PropagatesItsRootAsItIsTold) {
   }
 }
 
+TEST_F(MembersTest, ReceivesWhatIsMountedBelowItsRoot) {
+  const std::string root = folder / "bundle/rootfs";
+  ASSERT_EQ(::mount(root.c_str(), root.c_str(), nullptr, MS_BIND, nullptr), 0);
+  EXPECT_EQ(::mount(nullptr, root.c_str(), nullptr, MS_SHARED, nullptr), 0);
+  spec.linux_.rootfs_propagation = "slave";
+  const std::string tags = output_of(std::string{kTags} + "echo $(tags /)");
+  EXPECT_EQ(::umount2(root.c_str(), MNT_DETACH), 0);
+  EXPECT_EQ(tags, "master\n");
+}
+
 TEST_F(MembersTest, SetsWhatAProcessInherits) {
   spec.process->user.umask = 027;
   spec.process->oom_score_adj = 500;

@@ -108,7 +108,9 @@ Result<UniqueFd> mount_root(const launch::LaunchPlan& plan, const Prepared& prep
   } else {
     TRY_ASSIGN(const UniqueFd tree, clone_mount(AT_FDCWD, plan.root, /*recursive=*/true).with("root.path"));
     TRY_ASSIGN(const UniqueFd target, open_path(plan.root, "root.path"));
-    TRY(set_mount_propagation(tree.get(), MS_PRIVATE | MS_REC));
+    // A slave goes on receiving what is mounted below its path on the host; it was made one by cut_off().
+    const bool receives = (plan.root_propagation & MS_SLAVE) != 0;
+    if (!receives) TRY(set_mount_propagation(tree.get(), MS_PRIVATE | MS_REC));
     TRY(attach_mount(tree.get(), target.get()).with("root.path"));
   }
   return open_path(plan.root, "root");
