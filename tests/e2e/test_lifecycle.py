@@ -16,10 +16,6 @@ def started(pid):
     return int(machine.start_time(pid)) / os.sysconf("SC_CLK_TCK")
 
 
-def parent(pid):
-    return int(machine.read(f"/proc/{pid}/stat").rpartition(")")[2].split()[1])
-
-
 class Base(TestCase):
     def project(self, name, text):
         project = Project.of_text(workspace(), "e2e-life-" + name, text)
@@ -246,7 +242,7 @@ class Boot(Base):
             with open(path, "w", encoding="utf-8") as file:
                 json.dump({**record, "boot_id": "another"}, file)
         pids = [project.pid(service) for service in ("db", "follows", "stays", "again", "never")]
-        monitors = [parent(pid) for pid in pids]
+        monitors = [machine.parent(pid) for pid in pids]
         for pid in [supervisor, *monitors, *pids]:
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not any(os.path.exists(f"/proc/{pid}/exe") for pid in [supervisor, *monitors, *pids]), 10,

@@ -156,13 +156,13 @@ class Project:
         return machine.first_process(self.container(service)["ID"])
 
     def supervisors(self):
-        """pid of each process that supervises this project."""
+        """pid of each process that supervises this project; one that it is just starting still has its command line."""
         found = []
         for pid in machine.processes_of((self.workspace.state_root, self.workspace.run_root)):
             words = machine.command_line(pid).split()
             if "supervise" in words and self.name in words:
                 found.append(pid)
-        return found
+        return [pid for pid in found if machine.parent(pid) not in found]
 
 
 class Lines:

@@ -109,6 +109,12 @@ def first_process(container_id):
     return None
 
 
+def parent(pid):
+    """0 when the process has gone."""
+    fields = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return int(fields[1]) if len(fields) > 1 else 0
+
+
 def start_time(pid):
     fields = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return fields[19] if len(fields) > 19 else None
