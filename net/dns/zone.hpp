@@ -67,7 +67,7 @@ struct ZoneView {
   /// Service names of the project, lower case: unknown while nobody has them, but never asked outside.
   std::set<std::string> reserved;
   bool forward_outside = true;         ///< false when all its networks are internal and it has no `dns:`
-  std::vector<std::string> upstreams;  ///< `dns:`, asked from the container: "10.0.0.1", "[::1]:5353"; empty: the server's
+  std::vector<std::string> upstreams;  ///< `dns:`, asked from it ("10.0.0.1", "[::1]:5353"); empty: the host's
   std::vector<std::string> search;     ///< search domains a container name may come with
 };
 

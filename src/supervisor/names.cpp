@@ -22,7 +22,7 @@ void add_address(std::vector<net::IpAddress>& list, const std::string& cidr) {
 constexpr const char* kServicePrefix = "service:";
 // So long connections wait for the next container behind a virtual address, and so long for one that is there and makes
 // itself ready: nginx gives a connection as long.
-constexpr auto kHold = std::chrono::seconds{10};
+constexpr auto kHold = std::chrono::seconds{30};
 constexpr auto kHoldForStart = std::chrono::seconds{60};
 constexpr const char* kResolvConf = "/etc/resolv.conf";
 
