@@ -171,7 +171,7 @@ services:
     image: busybox
     command: sh -c "mkdir -p /www; echo {version} > /www/v; {bad}exec httpd -f -p 80 -h /www"
     init: true
-    healthcheck: {{test: "wget -q -O- http://127.0.0.1/v", interval: 300ms, retries: 2}}
+    healthcheck: {{test: "wget -q -O- http://127.0.0.1/v", interval: 300ms, retries: 2, start_period: 60s, start_interval: 300ms}}
     deploy:
       replicas: 4
       update_config: {{parallelism: 2, order: {order}, delay: 200ms, failure_action: {action}, monitor: 100ms}}
