@@ -17,9 +17,9 @@ constexpr Duration kLookAgain = std::chrono::milliseconds{50};
 constexpr Duration kLatecomers = std::chrono::milliseconds{500};
 // Whom a full queue has turned away asks again after a second (RFC 6298, 2.1).
 constexpr Duration kAskedAgain = std::chrono::milliseconds{1200};
-// A replica that is to stop answers within this time who waits for an answer. It is not longer because connections that
-// are kept for later look the same, and each stop would wait for them.
-constexpr Duration kAnswer = std::chrono::seconds{2};
+// A replica that is to stop answers within this part of its grace who waits for an answer. It is not all of it because
+// connections that are kept for later look the same, and each stop would wait for them.
+constexpr int kAnswerShare = 2;
 
 bool full_queue(const state::ContainerRecord& record) {
   const auto counters = sys::read_file(fmt::format("/proc/{}/net/netstat", record.pid));
@@ -90,7 +90,7 @@ void Containers::quit(Container& container, Duration grace) {
   if (record.paused || grace <= Duration::zero()) return signal_stop(container, grace);
   update_names(container);
   const Duration least = std::min(grace, full_queue(record) ? kAskedAgain : kLookAgain);
-  await_connections(container, {least, std::min(grace, kAnswer), grace}, [this, grace, id = record.id](const auto&) {
+  await_connections(container, {least, grace / kAnswerShare, grace}, [this, grace, id = record.id](const auto&) {
     Container* quitting = find(id);
     if (quitting != nullptr && quitting->up()) signal_stop(*quitting, grace);
   });
