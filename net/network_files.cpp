@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/schema.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
 
@@ -130,8 +131,7 @@ Result<Value> load_file(const std::string& path, Value none, Convert convert) {
   }
   try {
     const json value = json::parse(*text);
-    if (value.at("schema").get<int>() > kSchema)
-      return make_error(Errc::unsupported, "{} was written by a newer version of compose", path);
+    TRY(check_schema(value.value("schema", 0), kSchema).with("reading {}", path));
     return Value{convert(value)};
   } catch (const json::exception& failure) {
     return make_error(Errc::corrupt, "{} is damaged: {}", path, failure.what());

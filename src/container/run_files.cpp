@@ -7,6 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/schema.hpp"
 #include "base/strings.hpp"
 #include "base/unique_fd.hpp"
 #include "sys/file.hpp"
@@ -181,9 +182,7 @@ std::string to_json(const RunFiles& files) {
 Result<RunFiles> run_files_from_json(std::string_view text) {
   try {
     const json value = json::parse(text);
-    if (value.at("schema").get<int>() > kSchema) {
-      return make_error(Errc::unsupported, "files.json was written by a newer version");
-    }
+    TRY(check_schema(value.value("schema", 0), kSchema).with("files.json"));
     RunFiles files;
     value.at("hostname").get_to(files.hostname);
     value.at("domainname").get_to(files.domainname);

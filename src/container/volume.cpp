@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/schema.hpp"
 #include "compose/plan/reconcile.hpp"
 #include "container/volume_content.hpp"
 #include "sys/file.hpp"
@@ -37,9 +38,7 @@ std::string to_text(const VolumeInfo& volume) {
 Result<VolumeInfo> from_text(const std::string& text, const std::string& path) {
   try {
     const json meta = json::parse(text);
-    if (meta.at("schema").get<int>() > kSchema) {
-      return make_error(Errc::unsupported, "{} was written by a newer version", path);
-    }
+    TRY(check_schema(meta.value("schema", 0), kSchema).with("reading {}", path));
     VolumeInfo volume;
     meta.at("name").get_to(volume.name);
     meta.at("driver").get_to(volume.driver);

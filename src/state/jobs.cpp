@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/schema.hpp"
 #include "sys/file.hpp"
 
 namespace compose::state {
@@ -29,9 +30,7 @@ Result<Jobs> load_jobs(const Paths& paths, const std::string& project) {
   }
   try {
     const json object = json::parse(*text);
-    if (object.value("schema", 0) > kSchema) {
-      return make_error(Errc::unsupported, "{} was written by a newer version of compose", path);
-    }
+    TRY(check_schema(object.value("schema", 0), kSchema).with("reading {}", path));
     Jobs jobs;
     for (const auto& [service, item] : object.at("services").items()) {
       JobRecord& job = jobs[service];

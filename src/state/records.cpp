@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/schema.hpp"
 #include "base/strings.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
@@ -252,10 +253,12 @@ std::map<std::string, model::Dependency> dependencies_from_json(const json& obje
 }
 
 json log_to_json(const LogRecord& log) {
-  return {{"driver", log.driver},         {"format", log.format},     {"max_size", log.max_size},
-          {"max_files", log.max_files},   {"compress", log.compress}, {"attributes", log.attributes},
-          {"remote", log.remote},         {"address", log.address},   {"fields", log.fields},
-          {"tag", log.tag},               {"facility", log.facility}, {"buffer", log.buffer}};
+  return {{"driver", log.driver},     {"format", log.format},
+          {"max_size", log.max_size}, {"max_files", log.max_files},
+          {"compress", log.compress}, {"attributes", log.attributes},
+          {"remote", log.remote},     {"address", log.address},
+          {"fields", log.fields},     {"tag", log.tag},
+          {"facility", log.facility}, {"buffer", log.buffer}};
 }
 
 void read_log_settings(const json& object, LogRecord& log) {
@@ -397,11 +400,7 @@ std::string record_to_json(const ContainerRecord& r) {
 Result<ContainerRecord> record_from_json(const std::string& text) {
   try {
     const json object = json::parse(text);
-    if (const int schema = object.value("schema", 0); schema > kSchema) {
-      return make_error(Errc::unsupported,
-                        "the record has schema {}, this version knows {}: a newer version of compose wrote it", schema,
-                        kSchema);
-    }
+    TRY(check_schema(object.value("schema", 0), kSchema));
     ContainerRecord record;
     read_identity(object, record);
     read_life(object, record);
