@@ -9,8 +9,10 @@
 #include <atomic>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "base/crash_point.hpp"
+#include "sys/staged_file.hpp"
 
 namespace compose::sys {
 
@@ -68,24 +70,47 @@ Result<void> write_new_file(const std::string& path, std::string_view data, mode
 
 }  // namespace
 
-Result<void> write_file_atomic(const std::string& path, std::string_view data, mode_t mode, Durability durability) {
+StagedFile::StagedFile(std::string path, std::string temporary, Durability durability)
+    : path_{std::move(path)}, temporary_{std::move(temporary)}, durability_{durability} {}
+
+StagedFile::StagedFile(StagedFile&& other) noexcept
+    : path_{std::move(other.path_)}, temporary_{std::exchange(other.temporary_, "")}, durability_{other.durability_} {}
+
+StagedFile& StagedFile::operator=(StagedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(temporary_, other.temporary_);
+  durability_ = other.durability_;
+  return *this;
+}
+
+StagedFile::~StagedFile() {
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+Result<StagedFile> StagedFile::write(const std::string& path, std::string_view data, mode_t mode,
+                                     Durability durability) {
   static std::atomic<unsigned> counter{0};
-  const bool durable = durability == Durability::durable;
-  const std::string temporary = fmt::format("{}.tmp-{}-{}", path, ::getpid(), counter++);
+  StagedFile staged{path, fmt::format("{}.tmp-{}-{}", path, ::getpid(), counter++), durability};
   crash_point("write", path.c_str());
-  auto written = write_new_file(temporary, data, mode, durable);
-  crash_point("rename", path.c_str());
-  if (written && ::rename(temporary.c_str(), path.c_str()) != 0) written = os_error("rename {} to {}", temporary, path);
-  if (!written) {
-    ::unlink(temporary.c_str());
-    return written;
-  }
-  crash_point("written", path.c_str());
-  if (durable) {
-    const UniqueFd folder{::open(parent_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (!folder.valid() || ::fsync(folder.get()) != 0) return os_error("fsync {}", parent_of(path));
+  TRY(write_new_file(staged.temporary_, data, mode, durability == Durability::durable));
+  return staged;
+}
+
+Result<void> StagedFile::commit() {
+  crash_point("rename", path_.c_str());
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return os_error("rename {} to {}", temporary_, path_);
+  temporary_.clear();
+  crash_point("written", path_.c_str());
+  if (durability_ == Durability::durable) {
+    const UniqueFd folder{::open(parent_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (!folder.valid() || ::fsync(folder.get()) != 0) return os_error("fsync {}", parent_of(path_));
   }
   return {};
+}
+
+Result<void> write_file_atomic(const std::string& path, std::string_view data, mode_t mode, Durability durability) {
+  TRY_ASSIGN(StagedFile staged, StagedFile::write(path, data, mode, durability));
+  return staged.commit();
 }
 
 Result<void> write_kernel_file(const std::string& path, std::string_view data) {

@@ -9,6 +9,7 @@
 #include "sys/lock.hpp"
 #include "sys/message.hpp"
 #include "sys/process.hpp"
+#include "sys/staged_file.hpp"
 
 namespace compose::sys {
 namespace {
@@ -22,6 +23,23 @@ class SysTest : public ::testing::Test {
   void TearDown() override { EXPECT_TRUE(remove_tree(root_)); }
   std::string root_;
 };
+
+TEST_F(SysTest, AStagedFileIsNothingUntilItIsCommitted) {
+  ASSERT_TRUE(write_file_atomic(root_ + "/a", "one"));
+  {
+    auto dropped = StagedFile::write(root_ + "/a", "two");
+    ASSERT_TRUE(dropped) << dropped.error().message();
+    EXPECT_EQ(list_directory(root_).value().size(), 2U);
+  }
+  EXPECT_EQ(list_directory(root_).value(), std::vector<std::string>{"a"});
+  EXPECT_EQ(read_file(root_ + "/a").value(), "one");
+  auto staged = StagedFile::write(root_ + "/a", "three");
+  ASSERT_TRUE(staged);
+  StagedFile moved = *std::move(staged);
+  ASSERT_TRUE(moved.commit());
+  EXPECT_EQ(read_file(root_ + "/a").value(), "three");
+  EXPECT_EQ(list_directory(root_).value(), std::vector<std::string>{"a"});
+}
 
 TEST_F(SysTest, WritesAtomicallyAndReadsBack) {
   ASSERT_TRUE(write_file_atomic(root_ + "/a", "one"));
