@@ -393,11 +393,16 @@ void Containers::remove(Container& container, bool keep_lease, Done done) {
   addresses_.unpublish(container.record);
   names_.remove(container.record);
   auto result = std::make_shared<Result<void>>();
+  const auto host = facts();
   context_.loop.run_blocking(
-      [result, paths = context_.paths, project = container.record.project, id = container.record.id] {
+      [result, paths = context_.paths, project = container.record.project, id = container.record.id,
+       group = container.record.cgroup, layout = host ? std::optional{(*host)->cgroups} : std::nullopt] {
         // Without its record a container is a leftover: a crash from here on ends in its removal, too.
         ::unlink(paths.record(project, id).c_str());
-        *result = container::remove_container(paths, project, id);
+        // Its monitor removes the group, but one that was killed while it was starting has not.
+        if (layout) *result = end_group(*layout, group);
+        const auto removed = container::remove_container(paths, project, id);
+        if (*result) *result = removed;
       },
       [this, result, keep_lease, done = std::move(done), id = container.record.id] {
         Container* removed = find(id);

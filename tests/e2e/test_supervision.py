@@ -96,6 +96,19 @@ class Supervisor(TestCase):
         self.assertEqual(self.project.container("fifo")["ExitCode"], 137)
         self.assertEqual({service: self.project.pid(service) for service in others}, others)
 
+    def test_no_group_outlives_the_container(self):
+        """As a monitor leaves them that is killed while it is starting."""
+        self.project.run("kill", "steady")
+        wait_until(lambda: self.project.container("steady")["State"] == "exited", 5, "its end")
+        short = self.project.container("steady")["ID"]
+        folder = os.path.join(workspace().state_root, "projects", self.project.name, "containers")
+        [identity] = [name for name in os.listdir(folder) if name.startswith(short)]
+        path = os.path.join("compose", self.project.name, identity)
+        for mount in machine.cgroup_mounts():
+            os.makedirs(os.path.join(mount, path), exist_ok=True)
+        self.project.run("rm", "-f", "steady")
+        self.assertEqual([mount for mount in machine.cgroup_mounts() if os.path.exists(os.path.join(mount, path))], [])
+
 
 @needs_root
 @needs_our_own
