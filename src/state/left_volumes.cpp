@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/schema.hpp"
 #include "sys/file.hpp"
 
 namespace compose::state {
@@ -30,9 +31,7 @@ Result<Places> load(const std::string& path) {
   }
   try {
     const json object = json::parse(*text);
-    if (object.value("schema", 0) > kSchema) {
-      return make_error(Errc::unsupported, "{} was written by a newer version of compose", path);
-    }
+    TRY(check_schema(object.value("schema", 0), kSchema).with("reading {}", path));
     return object.at("places").get<Places>();
   } catch (const json::exception& e) {
     return make_error(Errc::corrupt, "reading {}: {}", path, e.what());
@@ -61,6 +60,15 @@ Result<void> leave_volumes(const Paths& paths, const std::string& project, const
     return {};
   }
   return sys::write_file_atomic(path, json{{"schema", kSchema}, {"places", places}}.dump(), 0600);
+}
+
+Result<std::vector<std::string>> all_left_volumes(const Paths& paths, const std::string& project) {
+  TRY_ASSIGN(const Places places, load(path_of(paths, project)));
+  std::vector<std::string> names;
+  for (const auto& [place, volumes] : places) {
+    for (const auto& [target, name] : volumes) names.push_back(name);
+  }
+  return names;
 }
 
 void forget_left_volumes(const Paths& paths, const std::string& project) { ::unlink(path_of(paths, project).c_str()); }

@@ -4,6 +4,7 @@
 // lose them.
 #include <map>
 #include <string>
+#include <vector>
 
 #include "state/paths.hpp"
 #include "state/records.hpp"
@@ -19,6 +20,8 @@ Result<VolumesByTarget> left_volumes(const Paths& paths, const std::string& proj
 /// Notes it, or with nothing in `volumes` that it has been taken. The last one takes the file away.
 Result<void> leave_volumes(const Paths& paths, const std::string& project, const std::string& service, int number,
                            const VolumesByTarget& volumes);
+/// The names of all that are noted.
+Result<std::vector<std::string>> all_left_volumes(const Paths& paths, const std::string& project);
 void forget_left_volumes(const Paths& paths, const std::string& project);
 
 }  // namespace compose::state

@@ -118,8 +118,17 @@ TEST_F(RecordsTest, RefusesTheSchemaOfANewerVersion) {
   EXPECT_EQ(result.error().code(), Errc::unsupported);
 }
 
+TEST_F(RecordsTest, ARecordWithoutAnySchemaIsNotTakenForACurrentOne) {
+  for (const char* text : {R"({"id":"x","phase":"running"})", R"({"schema":0,"id":"x","phase":"running"})"}) {
+    const auto result = record_from_json(text);
+    ASSERT_FALSE(result) << text;
+    EXPECT_EQ(result.error().code(), Errc::corrupt);
+    EXPECT_NE(result.error().message().find("no schema"), std::string::npos) << result.error().message();
+  }
+}
+
 TEST_F(RecordsTest, CallsTornOrForeignJsonCorrupt) {
-  for (const char* text : {"", "{", R"({"schema":1,"pid":"x","phase":"running"})", R"({"phase":"odd"})"}) {
+  for (const char* text : {"", "{", R"({"schema":1,"pid":"x","phase":"running"})", R"({"schema":1,"phase":"odd"})"}) {
     const auto result = record_from_json(text);
     ASSERT_FALSE(result) << text;
     EXPECT_EQ(result.error().code(), Errc::corrupt) << text;
@@ -138,6 +147,7 @@ TEST_F(RecordsTest, VolumesThatAreLeftStayUntilTheyAreTaken) {
   ASSERT_TRUE(leave_volumes(paths_, "p", "web", 1, {{"/data", "v1"}}));
   ASSERT_TRUE(leave_volumes(paths_, "p", "web", 2, {{"/data", "v2"}, {"/more", "v3"}}));
   EXPECT_EQ(left_volumes(paths_, "p", "web", 2).value(), (VolumesByTarget{{"/data", "v2"}, {"/more", "v3"}}));
+  EXPECT_EQ(all_left_volumes(paths_, "p").value(), (std::vector<std::string>{"v1", "v2", "v3"}));
   ASSERT_TRUE(leave_volumes(paths_, "p", "web", 2, {}));
   EXPECT_EQ(left_volumes(paths_, "p", "web", 2).value(), VolumesByTarget{});
   EXPECT_EQ(left_volumes(paths_, "p", "web", 1).value(), (VolumesByTarget{{"/data", "v1"}}));

@@ -24,6 +24,7 @@ struct Work {
   std::function<void(const std::string& name, const std::string& step, const std::string& line)> on_hook_line;
   bool hooks = true;                 ///< stops run pre_stop
   bool keep_going = false;           ///< a failed operation stops only those that come after it
+  bool leave_volumes = false;        ///< anonymous ones that stay are left to the next container at the place
   bool release_project = false;      ///< addresses are given up all together, before the networks go
   std::optional<Duration> deadline;  ///< for the whole
 };

@@ -304,7 +304,7 @@ void Executor::remove_container(const Op& op) {
     Result<void> noted;
     if (op.remove_volumes) {
       noted = container::set_own_volumes(context_.paths, record.project, record.id, names);
-    } else if (replaced) {
+    } else if (replaced || (work_.leave_volumes && !record.one_off)) {
       noted = state::leave_volumes(context_.paths, record.project, record.service, record.number, volumes);
     }
     if (!noted) return finish(op.number, std::move(noted));

@@ -28,6 +28,17 @@ constexpr std::chrono::seconds kRollbackGrace{1};
 
 /// As a person would call it.
 std::string command_of(const std::string& op) { return op == "apply" ? "up" : op; }
+
+/// Anonymous volumes of containers that are gone, as a failed `up` leaves them.
+void remove_left_volumes(const Context& context) {
+  const auto names = state::all_left_volumes(context.paths, context.project);
+  if (!names) return context.log.write("{}", names.error().message());
+  for (const std::string& name : *names) {
+    const auto removed = container::remove_volume(context.paths, name);
+    if (!removed) context.log.write("{}", removed.error().message());
+  }
+}
+
 }  // namespace
 
 Operations::Operations(const Context& context, Containers& containers, Addresses& addresses, Names& names,
@@ -308,6 +319,7 @@ void Operations::roll_back(const Report& report, bool fresh, Failure failure) {
   work.plan.warnings.clear();
   work.keep_going = true;
   work.hooks = false;
+  work.leave_volumes = true;
   execute(std::move(work), true, [this, failure = std::move(failure)](const Report& undone) {
     if (undone.failure) context_.log.write("rolling back: {}", undone.failure->message);
     if (containers_.all().empty()) forget_project();
@@ -336,8 +348,9 @@ void Operations::down() {
   work.keep_going = true;
   const auto removed = std::ranges::count(work.plan.ops, OpKind::remove_container, &plan::Op::kind);
   work.release_project = static_cast<std::size_t>(removed) == observed->containers.size();
-  execute(std::move(work), false, [this](const Report& report) {
+  execute(std::move(work), false, [this, volumes = options.volumes](const Report& report) {
     if (containers_.all().empty()) {
+      if (volumes) remove_left_volumes(context_);
       state::forget_left_volumes(context_.paths, context_.project);
       forget_project();
     }

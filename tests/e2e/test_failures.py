@@ -118,6 +118,24 @@ services:
         project.down("-v", "-t", "0")
         self.assert_nothing_left(before)
 
+    def test_a_first_failure_keeps_what_was_written(self):
+        """The container that ran goes; its anonymous volume is the next one's, and no attempt adds another."""
+        text = ("services: {web: {image: busybox, command: %s, stop_signal: KILL, volumes: [/kept], "
+                "healthcheck: {test: 'false', interval: 100ms, retries: 1}}}\n")
+        before = workspace().snapshot()
+        project = Project.of_text(workspace(), "e2e-first", text % "sh -c 'echo run >> /kept/file; exec sleep 1000'")
+        self.addCleanup(lambda: project.down("-v", "-t", "0", check=False))
+        volumes = os.path.join(workspace().state_root, "volumes")
+        there = set(os.listdir(volumes)) if os.path.exists(volumes) else set()
+        for _ in range(2):
+            self.assertNotEqual(project.up("--wait", check=False).returncode, 0)
+            self.assertEqual(project.containers(), {})
+            [volume] = set(os.listdir(volumes)) - there
+        with open(os.path.join(volumes, volume, "_data/file"), encoding="ascii") as file:
+            self.assertEqual(file.read(), "run\nrun\n")
+        project.down("-v")
+        self.assert_nothing_left(before)
+
     def test_a_failure_leaves_what_ran_before(self):
         project = Project.of_text(workspace(), "e2e-partly", "services: {web: {image: busybox, command: sleep 1000}}\n")
         before = workspace().snapshot()
