@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/schema.hpp"
 #include "compose/plan/reconcile.hpp"
 #include "container/prepare.hpp"
 #include "supervisor/scheduler.hpp"
@@ -79,12 +80,14 @@ ApplicationPtr make_application(const image::Store& store, const std::string& pr
   return application;
 }
 
-Result<void> save_desired(const state::Paths& paths, const std::string& project, const DesiredText& desired) {
+Result<sys::StagedFile> stage_desired(const state::Paths& paths, const std::string& project,
+                                      const DesiredText& desired) {
   const json object = {{"schema", kDesiredSchema}, {"project", desired.project_json}, {"images", desired.images}};
   TRY(sys::make_directories(paths.project(project), 0700));
   // It may hold what secrets came from the environment.
-  return sys::write_file_atomic(paths.desired(project), object.dump(-1, ' ', false, json::error_handler_t::replace),
-                                0600);
+  return sys::StagedFile::write(paths.desired(project), object.dump(-1, ' ', false, json::error_handler_t::replace),
+                                0600)
+      .with("noting what project \"{}\" is to be", project);
 }
 
 Result<std::optional<DesiredText>> load_desired(const state::Paths& paths, const std::string& project) {
@@ -96,9 +99,7 @@ Result<std::optional<DesiredText>> load_desired(const state::Paths& paths, const
   }
   try {
     const json object = json::parse(*text);
-    if (object.value("schema", 0) > kDesiredSchema) {
-      return make_error(Errc::unsupported, "{} was written by a newer version of compose", path);
-    }
+    TRY(check_schema(object.value("schema", 0), kDesiredSchema).with("reading {}", path));
     DesiredText desired;
     object.at("project").get_to(desired.project_json);
     object.at("images").get_to(desired.images);

@@ -12,6 +12,7 @@
 #include "image/store.hpp"
 #include "net/networks.hpp"
 #include "state/records.hpp"
+#include "sys/staged_file.hpp"
 
 namespace compose::supervisor {
 
@@ -44,7 +45,9 @@ struct DesiredText {
   std::string project_json;
   std::map<std::string, std::string> images;
 };
-Result<void> save_desired(const state::Paths& paths, const std::string& project, const DesiredText& desired);
+/// To be committed when the apply has succeeded.
+Result<sys::StagedFile> stage_desired(const state::Paths& paths, const std::string& project,
+                                      const DesiredText& desired);
 /// Nothing when there is none.
 Result<std::optional<DesiredText>> load_desired(const state::Paths& paths, const std::string& project);
 

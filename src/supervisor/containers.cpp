@@ -25,6 +25,8 @@ namespace {
 
 constexpr int kCannotStart = 125;
 constexpr std::size_t kLinesShown = 10;
+// No event tells that a disk has room again.
+constexpr Duration kSaveAgain = std::chrono::seconds{1};
 
 std::string without_prefix(const std::string& cidr) { return cidr.substr(0, cidr.find('/')); }
 
@@ -390,6 +392,7 @@ void Containers::remove(Container& container, bool keep_lease, Done done) {
   cancel_restart(container);
   remember_what_worked(context_, container.record);
   container.activity = Container::Activity::removing;
+  unsaved_.erase(container.record.id);
   addresses_.unpublish(container.record);
   names_.remove(container.record);
   auto result = std::make_shared<Result<void>>();
@@ -435,14 +438,34 @@ void Containers::changed(Container& container) {
   }
 }
 
+/// A full disk ends no container and stops no command, but what is known of the container must not stay in memory.
 void Containers::save(const Container& container) {
   if (container.activity == Container::Activity::removing) return;
-  if (const auto saved = state::save_record(context_.paths, container.record); !saved) {
-    context_.log.write("{}", saved.error().message());
+  const auto saved = state::save_record(context_.paths, container.record);
+  if (saved) {
+    unsaved_.erase(container.record.id);
+    return;
+  }
+  if (unsaved_.insert(container.record.id).second) {
+    context_.log.write("{}; it is tried again until that succeeds", saved.error().message());
+  }
+  if (!save_timer_) save_timer_ = context_.loop.call_after(kSaveAgain, [this] { save_again(); });
+}
+
+void Containers::save_again() {
+  save_timer_.reset();
+  for (const std::string& id : std::exchange(unsaved_, {})) {
+    Container* container = find(id);
+    if (container == nullptr) continue;
+    save(*container);
+    if (unsaved_.contains(id)) continue;
+    context_.log.write("the record of {} is written", container->record.name);
+    changed(*container);
   }
 }
 
 bool Containers::busy() const {
+  if (!unsaved_.empty()) return true;
   for (const auto& [id, container] : containers_) {
     if (container->busy()) return true;
   }

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -64,6 +65,7 @@ class Containers {
   std::vector<std::string> take_to_restore() { return std::exchange(to_restore_, {}); }
   /// Tells every monitor that this supervisor leaves on purpose.
   void say_goodbye();
+  /// Something will still happen to one of them, or be written about it.
   bool busy() const;
   /// What policies see of the project's containers, one-off ones apart.
   std::vector<policy::Member> members() const;
@@ -119,6 +121,7 @@ class Containers {
   void kill_group(const std::string& path);
 
   void save(const Container& container);
+  void save_again();
   void changed(Container& container);
 
   const Context& context_;
@@ -129,6 +132,8 @@ class Containers {
   std::map<int, std::function<void(Container&)>> subscribers_;
   int next_subscriber_ = 0;
   bool looking_at_gates_ = false;
+  std::set<std::string> unsaved_;  // whose records on disk are behind: there was no room for them
+  async::Timer save_timer_;
   std::vector<std::string> to_restore_;
   std::optional<runtime::launch::HostFacts> facts_;
 };

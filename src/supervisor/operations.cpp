@@ -246,11 +246,19 @@ void Operations::apply(bool start) {
   const bool fresh = std::ranges::none_of(observed->containers, [](const auto& c) { return !c.one_off; });
   auto previous = load_desired(context_.paths, context_.project);
   if (!previous) return refuse(previous.error());
+  // What must be written at the end is written now but for its name: a full disk is found before anything is touched.
+  auto desired = stage_desired(context_.paths, context_.project,
+                               {current_->body.at("project").get<std::string>(),
+                                current_->body.value("images", std::map<std::string, std::string>{})});
+  if (!desired) return refuse(desired.error());
   auto update = std::make_shared<Update>();
+  update->desired = *std::move(desired);
   update->wanted = wanted;
   update->previous = *std::move(previous);
   update->options = std::move(options);
   execute(std::move(work), false, [this, fresh, update](Report report) {
+    auto staged = std::exchange(update->desired, std::nullopt);
+    if (report.failure || !report.failed_updates.empty()) staged.reset();
     if (report.failure && !report.cancelled) {
       remember_failure(context_, containers_, *report.failure);
       return remove_extras([this, fresh, report = std::move(report)] { roll_back(report, fresh, *report.failure); });
@@ -260,9 +268,7 @@ void Operations::apply(bool start) {
       update->failed = std::move(report.failed_updates);
       return roll_updates_back(update);
     }
-    applied({current_->body.at("project").get<std::string>(),
-             current_->body.value("images", std::map<std::string, std::string>{})},
-            json::object());
+    applied(*std::move(staged), json::object());
   });
 }
 

@@ -66,7 +66,7 @@ class Operations {
   void remove_extras(std::function<void()> then);
   void roll_updates_back(const std::shared_ptr<Update>& update);
   void end_updates(const std::shared_ptr<Update>& update);
-  void applied(const DesiredText& desired, nlohmann::json result);
+  void applied(Result<sys::StagedFile> desired, nlohmann::json result);
   void roll_back(const Report& report, bool fresh, Failure failure);
   void forget_project();
   void show_running(const plan::Plan& plan, const plan::Observed& observed, const Application& application);

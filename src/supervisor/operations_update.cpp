@@ -40,11 +40,10 @@ DesiredText with_previous(const Application& wanted, const Application& previous
 
 }  // namespace
 
-void Operations::applied(const DesiredText& desired, json result) {
+void Operations::applied(Result<sys::StagedFile> desired, json result) {
   ::unlink(context_.paths.failure(context_.project).c_str());
-  if (const auto saved = save_desired(context_.paths, context_.project, desired); !saved) {
-    return refuse(saved.error());
-  }
+  if (!desired) return refuse(desired.error());
+  if (const auto saved = desired->commit(); !saved) return refuse(saved.error());
   answer(std::move(result));
 }
 
@@ -137,7 +136,8 @@ void Operations::end_updates(const std::shared_ptr<Update>& update) {
                        {"error", failure.message},
                        {"position", failure.position}};
   if (!update->before) return answer(result);
-  applied(with_previous(*update->wanted, *update->before, update->failed), result);
+  const DesiredText desired = with_previous(*update->wanted, *update->before, update->failed);
+  applied(stage_desired(context_.paths, context_.project, desired), result);
 }
 
 }  // namespace compose::supervisor

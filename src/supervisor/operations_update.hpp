@@ -6,8 +6,9 @@ namespace compose::supervisor {
 
 struct Operations::Update {
   ApplicationPtr wanted;
-  std::optional<DesiredText> previous;  ///< what the last successful `up` wanted
-  ApplicationPtr before;                ///< the same, read; null: nothing is known
+  std::optional<sys::StagedFile> desired;  ///< to be committed when all has succeeded
+  std::optional<DesiredText> previous;     ///< what the last successful `up` wanted
+  ApplicationPtr before;                   ///< the same, read; null: nothing is known
   plan::Options options;
   std::map<std::string, FailedUpdate> failed;
   std::optional<Failure> rollback_failure;
