@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "state/paths.hpp"
 #include "supervisor/log.hpp"
+#include "supervisor/runtime_program.hpp"
 
 namespace compose::supervisor {
 
@@ -15,6 +16,7 @@ struct Context {
   const state::Paths& paths;
   const std::string& project;
   Log& log;
+  RuntimeProgram& runtime;
 };
 
 /// How an operation that takes time ends. Called once, on the loop.

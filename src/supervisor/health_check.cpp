@@ -1,7 +1,5 @@
 #include "supervisor/health_check.hpp"
 
-#include "sys/program.hpp"
-
 namespace compose::supervisor {
 
 using policy::HealthMachine;
@@ -47,14 +45,12 @@ void HealthCheck::schedule() {
 
 void HealthCheck::probe() {
   probe_started_ = std::chrono::system_clock::now();
-  const auto program = sys::program_path("compose-runtime");
-  if (!program) return end({125, false, program.error().message()});
-  ProbeCommand command;
-  command.program = *program;
-  command.arguments = {*program, "--root", context_.paths.run_containers(), "exec", id_};
-  command.arguments.insert(command.arguments.end(), machine_.spec().command.begin(), machine_.spec().command.end());
-  command.timeout = machine_.spec().timeout;
-  auto probe = Probe::start(context_.loop, command, [this](const ProbeOutcome& outcome) { end(outcome); });
+  auto command = exec_command(context_);
+  if (!command) return end({125, false, command.error().message()});
+  command->arguments.push_back(id_);
+  command->arguments.insert(command->arguments.end(), machine_.spec().command.begin(), machine_.spec().command.end());
+  command->timeout = machine_.spec().timeout;
+  auto probe = Probe::start(context_.loop, *command, [this](const ProbeOutcome& outcome) { end(outcome); });
   if (!probe) return end({125, false, probe.error().message()});
   probe_ = *std::move(probe);
 }

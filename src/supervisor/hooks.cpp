@@ -1,7 +1,6 @@
 #include "supervisor/hooks.hpp"
 
 #include "base/strings.hpp"
-#include "sys/program.hpp"
 
 namespace compose::supervisor {
 
@@ -33,12 +32,9 @@ std::string Hooks::step() const { return fmt::format("{}[{}]", phase_, index_); 
 void Hooks::next() {
   if (index_ == hooks_.size()) return finish({});
   const state::HookRecord& hook = hooks_[index_];
-  const auto program = sys::program_path("compose-runtime");
-  if (!program) return finish(program.error());
-  ProbeCommand command;
-  command.program = *program;
-  auto& words = command.arguments;
-  words = {*program, "--root", context_.paths.run_containers(), "exec"};
+  auto command = exec_command(context_);
+  if (!command) return finish(std::move(command).error());
+  auto& words = command->arguments;
   if (!hook.user.empty()) words.insert(words.end(), {"--user", hook.user});
   if (!hook.working_dir.empty()) words.insert(words.end(), {"--cwd", hook.working_dir});
   if (hook.privileged) words.emplace_back("--privileged");
@@ -46,7 +42,7 @@ void Hooks::next() {
   words.push_back(id_);
   words.insert(words.end(), hook.command.begin(), hook.command.end());
   context_.log.write("container {}: {}: {}", name_, step(), join(hook.command, " "));
-  auto probe = Probe::start(context_.loop, command, [this](const ProbeOutcome& outcome) { ended(outcome); });
+  auto probe = Probe::start(context_.loop, *command, [this](const ProbeOutcome& outcome) { ended(outcome); });
   if (!probe) return finish(std::move(probe).error());
   probe_ = *std::move(probe);
   probe_->on_output = [this](std::string_view text) { take(text); };

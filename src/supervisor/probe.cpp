@@ -8,8 +8,10 @@
 #include <csignal>
 
 #include "base/strings.hpp"
+#include "runtime/security/own_program.hpp"
 #include "supervisor/run_lock.hpp"
 #include "sys/file.hpp"
+#include "sys/program.hpp"
 
 namespace compose::supervisor {
 
@@ -39,7 +41,24 @@ std::vector<pid_t> descendants(pid_t pid) {
   return found;
 }
 
+constexpr int kProgram = 3;  // where the runtime's program is in its process; it closes what it does not know
+
 }  // namespace
+
+Result<int> RuntimeProgram::open() {
+  if (!fd_.valid()) {
+    TRY_ASSIGN(const std::string path, sys::program_path("compose-runtime"));
+    TRY_ASSIGN(fd_, runtime::security::read_only_program(path).with("{}", path));
+  }
+  return fd_.get();
+}
+
+Result<ProbeCommand> exec_command(const Context& context) {
+  ProbeCommand command;
+  TRY_ASSIGN(command.program, context.runtime.open());
+  command.arguments = {"compose-runtime", "--root", context.paths.run_containers(), "exec"};
+  return command;
+}
 
 Result<std::unique_ptr<Probe>> Probe::start(async::EventLoop& loop, const ProbeCommand& command, OnEnd on_end) {
   std::unique_ptr<Probe> probe{new Probe{command.output_limit, std::move(on_end)}};
@@ -49,9 +68,9 @@ Result<std::unique_ptr<Probe>> Probe::start(async::EventLoop& loop, const ProbeC
   const UniqueFd theirs{ends[1]};
   TRY_ASSIGN(const UniqueFd null, open_null());
   sys::SpawnOptions options;
-  options.program = command.program;
+  options.program = fmt::format("/proc/self/fd/{}", kProgram);
   options.arguments = command.arguments;
-  options.fds = {{null.get(), 0}, {theirs.get(), 1}, {theirs.get(), 2}};
+  options.fds = {{null.get(), 0}, {theirs.get(), 1}, {theirs.get(), 2}, {command.program, kProgram}};
   // The group gets killed at the timeout, with what it runs in the container.
   options.new_group = true;
   TRY_ASSIGN(probe->child_, sys::spawn(options));

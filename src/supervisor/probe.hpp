@@ -8,16 +8,20 @@
 
 #include "async/event_loop.hpp"
 #include "base/units.hpp"
+#include "supervisor/context.hpp"
 #include "sys/process.hpp"
 
 namespace compose::supervisor {
 
 struct ProbeCommand {
-  std::string program;                 ///< compose-runtime
+  int program = -1;                    ///< compose-runtime, see RuntimeProgram
   std::vector<std::string> arguments;  ///< argv
   Duration timeout{};                  ///< 0 = without limit
   std::size_t output_limit = 4096;     ///< bytes kept of stdout and stderr; the rest is read and dropped
 };
+
+/// `compose-runtime exec`; what follows are its options, the container and the command.
+Result<ProbeCommand> exec_command(const Context& context);
 
 struct ProbeOutcome {
   int exit_code = 0;

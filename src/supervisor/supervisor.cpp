@@ -40,7 +40,7 @@ class Supervisor {
         lock_{std::move(lock)},
         images_{std::move(images)},
         log_{options.paths.supervisor_log(options.project)},
-        context_{loop_, options_.paths, options_.project, log_},
+        context_{loop_, options_.paths, options_.project, log_, runtime_},
         addresses_{context_},
         names_{context_, addresses_},
         containers_{
@@ -249,6 +249,7 @@ class Supervisor {
   sys::FileLock lock_;
   image::Store images_;
   Log log_;
+  RuntimeProgram runtime_;
   async::EventLoop loop_;  // before everything that registers with it
   Context context_;
   UniqueFd signals_;
