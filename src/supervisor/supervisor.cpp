@@ -163,7 +163,11 @@ class Supervisor {
     // After a reboot the first command finds nothing running. One that takes away needs nothing started for it.
     const bool takes_away = op == "down" || op == "stop" || op == "rm";
     auto to_restore = containers_.take_to_restore();
-    if (!takes_away) operations_.restore(std::move(to_restore));
+    if (op == "restore") {
+      request["ids"] = std::move(to_restore);  // who asks for just that sees it done, or why it cannot be
+    } else if (!takes_away) {
+      operations_.restore(std::move(to_restore));
+    }
     operations_.submit(connection, std::move(request));
   }
 

@@ -1,6 +1,7 @@
 """Logs: the drivers, rotation, following, and that no line is lost."""
 import json
 import os
+import re
 import socket
 import subprocess
 import unittest
@@ -143,8 +144,10 @@ services:
         self.assertEqual(set(states.values()), {"exited"}, states)
         [start] = [line for line in machine.read(unit).splitlines() if line.startswith("ExecStart=")]
         command = start.removeprefix("ExecStart=").replace('"', "").split()
-        subprocess.run(command, env=project.environment, check=True, stdin=subprocess.DEVNULL, timeout=60,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        said = subprocess.run(command, env=project.environment, check=True, stdin=subprocess.DEVNULL, timeout=60,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+        self.assertEqual(re.findall(r"Container logs-boot-(\S+)-1 Started", said), ["db", "web"], said)
+        self.assertNotIn("waiting", said)
         states = {entry["Service"]: entry["State"] for entry in project.containers().values()}
         self.assertEqual(states, {"db": "running", "web": "running", "off": "exited"})
         project.run("install-service", "--directory", units, "--uninstall")

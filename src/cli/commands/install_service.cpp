@@ -102,7 +102,7 @@ Command restore_command() {
   command.run = [project](Context& context, const Strings&) -> Result<int> {
     if (project->empty()) return make_error(Errc::invalid, "--project is missing");
     if (!sys::exists(context.paths().project(*project))) return 0;  // it was taken down
-    const nlohmann::json request = {{"op", "restore"}, {"ids", nlohmann::json::array()}};
+    const nlohmann::json request = {{"op", "restore"}};
     TRY_ASSIGN(const auto outcome, ask(context, *project, request, {.operation = "restore"}));
     return outcome.exit_code;
   };
