@@ -71,7 +71,7 @@ services:
     command: sh -c "{before}exec httpd -f -p 80 -h /www"
     init: true
     ports: ["127.0.0.1:{port}:80", "[::1]:{port}:80"]
-    healthcheck: {{test: "wget -q -O- http://127.0.0.1/version", interval: 300ms, retries: 2}}
+    healthcheck: {{test: "wget -q -O- http://127.0.0.1/version && touch /healthy", interval: 300ms, retries: 2}}
     stop_grace_period: 5s
     deploy:
       update_config: {{order: start-first, failure_action: rollback, monitor: {monitor}}}
@@ -97,8 +97,8 @@ services:
         done = self.project.up(check=False)
         self.assertEqual(done.returncode, 4, done.stderr)
         self.assertRegex(done.stderr, r'compose.yaml:\d+:\d+: service "web": the update failed and rolled back: .*unhealthy')
-        # Healthy at once, and gone a moment later.
-        self.write("four", before="(sleep 0.7; kill 1) & ", monitor="3s")
+        # Healthy, and gone a moment later.
+        self.write("four", before="(until [ -e /healthy ]; do sleep 0.1; done; sleep 0.5; kill 1) & ", monitor="3s")
         done = self.project.up(check=False)
         self.assertEqual(done.returncode, 4, done.stderr)
         self.assertRegex(done.stderr, r"(?s)the update failed and rolled back: .*(is not running|exited)")
