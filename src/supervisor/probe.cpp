@@ -7,8 +7,8 @@
 #include <array>
 #include <csignal>
 
-#include "base/strings.hpp"
 #include "runtime/security/own_program.hpp"
+#include "supervisor/orphans.hpp"
 #include "supervisor/run_lock.hpp"
 #include "sys/file.hpp"
 #include "sys/program.hpp"
@@ -23,20 +23,10 @@ std::vector<pid_t> descendants(pid_t pid) {
   std::vector<pid_t> found;
   std::vector<pid_t> open{pid};
   while (!open.empty()) {
-    const std::string tasks = fmt::format("/proc/{}/task", open.back());
+    const auto children = children_of(open.back());
     open.pop_back();
-    const auto threads = sys::list_directory(tasks);
-    if (!threads) continue;
-    for (const std::string& thread : *threads) {
-      const auto text = sys::read_file(fmt::format("{}/{}/children", tasks, thread));
-      if (!text) continue;
-      for (const std::string& word : split(trim(*text), ' ')) {
-        const auto child = parse_unsigned(word);
-        if (!child) continue;
-        found.push_back(static_cast<pid_t>(*child));
-        open.push_back(found.back());
-      }
-    }
+    found.insert(found.end(), children.begin(), children.end());
+    open.insert(open.end(), children.begin(), children.end());
   }
   return found;
 }

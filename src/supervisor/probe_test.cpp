@@ -2,11 +2,15 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 
+#include "supervisor/orphans.hpp"
 #include "sys/file.hpp"
 
 namespace compose::supervisor {
@@ -60,6 +64,35 @@ TEST_F(ProbeTest, ACommandGivesItsOutputAndItsCode) {
   EXPECT_EQ(outcome.exit_code, 7);
   EXPECT_EQ(outcome.output, "out\nerr\n");
   EXPECT_FALSE(outcome.timed_out);
+}
+
+TEST_F(ProbeTest, WhatAKilledCommandLeavesIsWaitedFor) {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  async::EventLoop loop;
+  RuntimeProgram runtime;
+  const auto program = runtime.open();
+  ASSERT_TRUE(program) << program.error().message();
+  ProbeCommand command;
+  command.program = *program;
+  command.arguments = {"compose-runtime", "-c", "sleep 1000 & setsid sleep 1000 & echo ready; wait"};
+  auto probe = Probe::start(loop, command, [](const ProbeOutcome&) {});
+  ASSERT_TRUE(probe) << probe.error().message();
+  (*probe)->on_output = [&](std::string_view) { loop.stop(); };
+  loop.run();
+  probe->reset();
+  siginfo_t ended{};
+  while (::waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT) == 0) reap_orphans();
+  EXPECT_EQ(errno, ECHILD);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+}
+
+TEST(Orphans, AreThoseThatNobodyWaitsFor) {
+  const ProcessIds self{100, 90, 80};
+  EXPECT_FALSE(unawaited({200, 90, 80}, self)) << "a program in our group";
+  EXPECT_FALSE(unawaited({200, 200, 80}, self)) << "a probe";
+  EXPECT_TRUE(unawaited({200, 200, 200}, self)) << "a monitor, or a command inside a container";
+  EXPECT_TRUE(unawaited({201, 200, 80}, self)) << "of a probe, before it has a session";
+  EXPECT_TRUE(unawaited({201, 201, 200}, self)) << "a job of somebody's shell";
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 #include "supervisor/supervisor.hpp"
 
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +17,7 @@
 #include "supervisor/leftovers.hpp"
 #include "supervisor/names.hpp"
 #include "supervisor/operations.hpp"
+#include "supervisor/orphans.hpp"
 #include "supervisor/recovery.hpp"
 #include "supervisor/run_lock.hpp"
 #include "supervisor/scheduler.hpp"
@@ -108,7 +109,7 @@ class Supervisor {
       signalfd_siginfo info{};
       while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
         if (info.ssi_signo == SIGCHLD) {
-          reap_monitors();
+          reap_orphans();
         } else {
           log_.write("ended by signal {}", info.ssi_signo);
           containers_.say_goodbye();
@@ -130,16 +131,6 @@ class Supervisor {
     if (!monitor) return log_.write("changes of the host's rules go unnoticed: {}", monitor.error().message());
     ruleset_ = *std::move(monitor);
     if (!containers_.all().empty()) look();
-  }
-
-  /// Monitors lead sessions of their own; other children are waited for by whoever started them.
-  static void reap_monitors() {
-    siginfo_t child{};
-    while (::waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0 && child.si_pid != 0) {
-      if (::getsid(child.si_pid) != child.si_pid) return;
-      ::waitpid(child.si_pid, nullptr, WNOHANG);
-      child = {};
-    }
   }
 
   void handle(const ConnectionPtr& connection, json request) {
@@ -302,6 +293,7 @@ Result<std::unique_ptr<Supervisor>> make(const SuperviseOptions& options) {
 int supervise(const SuperviseOptions& options) {
   // Before the first thread, so that all of them inherit it.
   block_signals();
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   UniqueFd ready{options.ready_fd};
   const auto tell = [&](const std::string& text) {
     if (ready.valid()) [[maybe_unused]]
