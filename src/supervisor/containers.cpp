@@ -386,6 +386,15 @@ void Containers::pause(Container& container, bool freeze, Done done) {
 }
 
 void Containers::remove(Container& container, bool keep_lease, Done done) {
+  // It has ended and its monitor is about to: whoever looked at it meanwhile found nothing to stop.
+  if (container.activity == Container::Activity::ending) {
+    container.on_ended.push_back([this, keep_lease, done = std::move(done), id = container.record.id](const auto&) {
+      Container* ended = find(id);
+      if (ended == nullptr) return done({});
+      remove(*ended, keep_lease, done);
+    });
+    return;
+  }
   if (container.activity != Container::Activity::idle) {
     return done(make_error(Errc::busy, "container \"{}\" runs: stop it before it is removed", container.record.name));
   }
