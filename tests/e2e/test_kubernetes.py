@@ -2,6 +2,7 @@
 cluster is a stand-in for kubectl that writes down how it was called; kustomize is real where a kubectl is."""
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -300,6 +301,36 @@ def without_waiting(document):
     return "\n".join(kept)
 
 
+MEMORY = re.compile(r"(?P<indent> +)- emptyDir:[^\n]*\n(?P=indent)    medium: Memory[^\n]*\n"
+                    r"((?P=indent)    sizeLimit: [^\n]*\n)?(?P=indent)  name: (?P<name>\S+)[^\n]*\n")
+CLAIM = """\
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: {name}
+  annotations:
+    volume.podman.io/device: tmpfs
+    volume.podman.io/type: tmpfs
+    volume.podman.io/mount-options: mode=0777
+spec:
+  accessModes: [ReadWriteOnce]
+  resources: {{requests: {{storage: 1Mi}}}}
+"""
+
+
+def memory_as_a_kubelet_makes_it(document, workload):
+    """The document, and claims that stand in for its volumes of memory: podman's belong to root alone, where a kubelet
+    lets everybody write (0777)."""
+    claims = []
+
+    def claim(found):
+        claims.append(f"{workload}-{found['name']}")
+        return (f"{found['indent']}- name: {found['name']}\n{found['indent']}  persistentVolumeClaim:\n"
+                f"{found['indent']}    claimName: {claims[-1]}\n")
+    document = MEMORY.sub(claim, document + "\n")
+    return document, claims
+
+
 @e2e.needs_root
 @e2e.needs_our_own
 @unittest.skipUnless(os.environ.get("LONG") == "1", "takes minutes and real podman: set LONG=1")
@@ -366,8 +397,10 @@ class Podman(unittest.TestCase):
         for name in order:
             workload = [one for one in of_kind("Deployment", "StatefulSet", "Job") if f"\n  name: {name} " in one or f"\n  name: {name}\n" in one]
             self.assertEqual(len(workload), 1, name)
+            document, claims = memory_as_a_kubelet_makes_it(without_waiting(workload[0]), name)
+            self.addCleanup(self.podman, "volume", "rm", "-f", *claims, check=False)
             file = f"{name}.yaml"
-            self.write(file, "\n---\n".join(shared + [without_waiting(workload[0])]))
+            self.write(file, "\n---\n".join([*shared, *(CLAIM.format(name=claim) for claim in claims), document]))
             self.addCleanup(self.podman, "kube", "down", "--force", file, check=False)
             names = ",".join(f"alias={one}" for one in [name, *(aliases or {}).get(name, [])])
             self.podman("kube", "play", "--replace", "--network", f"{self.NETWORK}:{names}", file)
