@@ -102,6 +102,9 @@ Value resources_of(Context& context, const std::string& service);
 // security.cpp
 Value container_security(Context& context, const std::string& service);
 Value pod_security(Context& context, const Workload& workload);
+/// Whether somebody without the right to ports below 1024 listens on one. Docker lets everybody (the sysctl is 0 in its
+/// containers), clusters only if their runtime is set up so; the sysctl counts as safe there.
+bool opens_low_ports(const Context& context, const Workload& workload);
 // schedule.cpp
 bool is_scheduled(const model::Service& service);
 void note_schedule(Context& context, const Workload& workload);

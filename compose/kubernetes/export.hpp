@@ -57,5 +57,7 @@ inline constexpr std::string_view kPartOfLabel = "app.kubernetes.io/part-of";
 inline constexpr std::string_view kManagedByLabel = "app.kubernetes.io/managed-by";
 /// What goes before the labels and annotations that only the import reads.
 inline constexpr std::string_view kPrefix = "compose/";
+/// The first port that every user of a network namespace may listen on.
+inline constexpr std::string_view kLowPorts = "net.ipv4.ip_unprivileged_port_start";
 
 }  // namespace compose::kubernetes

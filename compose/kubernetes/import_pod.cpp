@@ -228,7 +228,9 @@ void import_pod(const Cluster& cluster, const Value& workload, Value& service) {
   put(service, "group_add", std::move(groups));
   Value sysctls = Value::mapping();
   if (const Value* list = dig(spec, {"securityContext", "sysctls"}))
-    for (const Value& one : list->items()) put_always(sysctls, text_at(one, {"name"}), text(text_at(one, {"value"})));
+    for (const Value& one : list->items())
+      if (text_at(one, {"name"}) != kLowPorts || annotation(workload, "low-ports").empty())
+        put_always(sysctls, text_at(one, {"name"}), text(text_at(one, {"value"})));
   put(service, "sysctls", std::move(sysctls));
   import_placement(spec, service);
   Value annotations = Value::mapping();

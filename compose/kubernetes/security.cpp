@@ -130,6 +130,24 @@ Value container_security(Context& context, const std::string& name) {
   return security;
 }
 
+bool opens_low_ports(const Context& context, const Workload& workload) {
+  const bool low =
+      std::any_of(workload.ports.begin(), workload.ports.end(), [](const PodPort& port) { return port.number < 1024; });
+  const model::Service& first = context.service(workload.leader);
+  if (!low || first.network_mode == "host" || first.sysctls.contains(std::string{kLowPorts})) return false;
+  return std::any_of(workload.members.begin(), workload.members.end(), [&](const std::string& member) {
+    const model::Service& service = context.service(member);
+    const std::string& user = service.user.empty() ? context.image(member).user : service.user;
+    const auto has = [](const Strings& list) {
+      return std::any_of(list.begin(), list.end(), [](const std::string& capability) {
+        return without_prefix(capability) == "NET_BIND_SERVICE" || without_prefix(capability) == "ALL";
+      });
+    };
+    const bool root = user.empty() || parse_user(user).uid == 0;
+    return !service.privileged && (!root || (has(service.cap_drop) && !has(service.cap_add)));
+  });
+}
+
 Value pod_security(Context& context, const Workload& workload) {
   const model::Service& service = context.service(workload.leader);
   const std::string path = "services." + workload.leader;
@@ -162,6 +180,8 @@ Value pod_security(Context& context, const Workload& workload) {
   Value sysctls = Value::sequence();
   for (const auto& [key, value] : service.sysctls)
     append(sysctls, object({{"name", text(key, context.at(path + ".sysctls." + key))}, {"value", text(value)}}));
+  if (opens_low_ports(context, workload))
+    append(sysctls, object({{"name", text(std::string{kLowPorts})}, {"value", text("0")}}));
   put(security, "sysctls", std::move(sysctls));
   return security;
 }

@@ -219,6 +219,7 @@ void note_origins(Context& context, const Workload& workload, Value& metadata) {
   annotate(metadata, "names", changed);
   annotate(metadata, "joins", joins);
   annotate(metadata, "health-of-image", checked);
+  if (opens_low_ports(context, workload)) annotate(metadata, "low-ports", "everybody");
   const model::Service& service = context.service(workload.leader);
   const bool ends = workload.kind == Kind::job || workload.kind == Kind::cron_job;
   if (service.deploy && service.deploy->endpoint_mode == "dnsrr") annotate(metadata, "endpoint-mode", "dnsrr");

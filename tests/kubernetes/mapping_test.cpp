@@ -416,6 +416,16 @@ TEST(Mapping, SysctlsBelongToThePod) {
   EXPECT_EQ(made.container("web", "securityContext|sysctls"), "none");
 }
 
+TEST(Mapping, LowPortsAreForEverybodyAsInDocker) {
+  const std::string open = R"([{"name":"net.ipv4.ip_unprivileged_port_start","value":"0"}])";
+  const auto sysctls = [](const std::string& lines) { return service(lines).pod("web", "securityContext|sysctls"); };
+  EXPECT_EQ(sysctls("    ports: ['80:80']\n    user: '101:101'\n"), open);
+  EXPECT_EQ(sysctls("    ports: ['80:80']\n    cap_drop: [ALL]\n"), open);
+  EXPECT_EQ(sysctls("    ports: ['80:80']\n    cap_drop: [ALL]\n    cap_add: [NET_BIND_SERVICE]\n"), "none");
+  EXPECT_EQ(sysctls("    ports: ['80:80']\n"), "none");
+  EXPECT_EQ(sysctls("    ports: ['8080:8080']\n    user: '101:101'\n"), "none");
+}
+
 TEST(Mapping, SettingsOfThePod) {
   const Mapped made = service(
       "    extra_hosts: ['a=10.0.0.1']\n    dns: [9.9.9.9]\n    dns_search: [x]\n    dns_opt: ['ndots:2']\n    "
