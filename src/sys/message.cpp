@@ -50,7 +50,8 @@ Result<Message> receive_message(int socket, std::size_t limit) {
   // Nearly all messages are short: asking for the size first is cheaper than the pages of a buffer for the longest.
   const ssize_t size = retry_eintr([&] { return ::recv(socket, nullptr, 0, MSG_PEEK | MSG_TRUNC); });
   if (size < 0) return os_error("recvmsg");
-  message.data.resize(std::min(limit, static_cast<std::size_t>(size)));
+  // 0 is the end, or a stream, which has no messages to ask about.
+  message.data.resize(size > 0 ? std::min(limit, static_cast<std::size_t>(size)) : limit);
   iovec piece{message.data.data(), message.data.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMostFds)> control{};
   msghdr header{};
