@@ -46,7 +46,9 @@ std::optional<std::string_view> without_domain(std::string_view name, const std:
 
 /// A name of this project that nobody has at the moment: the outside is not to hear of it.
 bool is_reserved(const ZoneView& view, std::string_view name) {
-  const auto known = [&](std::string_view plain) { return view.reserved.contains(std::string{plain}); };
+  const auto known = [&](std::string_view plain) {
+    return view.reserved != nullptr && view.reserved->contains(std::string{plain});
+  };
   if (known(name)) return true;
   // A network called "lan" must not hide the site's own domain; no host name has an underscore.
   for (const auto& zone : view.zones)

@@ -52,7 +52,7 @@ TEST_F(DnsResponder, ReplicasTakeTurns) {
 TEST_F(DnsResponder, NamesAndAddressesOfTheProjectAreNeverAskedOutside) {
   const auto zone = std::make_shared<Zone>("app_mid", std::vector<Prefix>{*Prefix::parse("10.3.0.0/24")});
   view_.zones.push_back(zone);
-  view_.reserved = {"worker"};
+  view_.reserved = std::make_shared<std::set<std::string>>(std::set<std::string>{"worker"});
   EXPECT_EQ(ask("worker", kTypeA), "NXDOMAIN aa");
   EXPECT_EQ(ask("worker.corp.example", kTypeA), "NXDOMAIN aa");
   EXPECT_EQ(ask("gone.app_mid", kTypeA), "NXDOMAIN aa");

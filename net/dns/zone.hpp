@@ -64,8 +64,9 @@ class Zone {
 struct ZoneView {
   std::vector<std::shared_ptr<const Zone>> zones;       ///< its networks, in order of priority
   std::map<std::string, std::vector<IpAddress>> names;  ///< for it alone: links, host.docker.internal; lower case
-  /// Service names of the project, lower case: unknown while nobody has them, but never asked outside.
-  std::set<std::string> reserved;
+  /// Service names of the project, lower case: unknown while nobody has them, but never asked outside. One set for all
+  /// containers of a project, which may grow; null: none.
+  std::shared_ptr<const std::set<std::string>> reserved;
   bool forward_outside = true;         ///< false when all its networks are internal and it has no `dns:`
   std::vector<std::string> upstreams;  ///< `dns:`, asked from it ("10.0.0.1", "[::1]:5353"); empty: the host's
   std::vector<std::string> search;     ///< search domains a container name may come with

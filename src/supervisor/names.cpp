@@ -28,7 +28,7 @@ constexpr const char* kResolvConf = "/etc/resolv.conf";
 
 /// Differs when the file has been written or replaced.
 std::string stamp_of(const char* path) {
-  struct stat status {};
+  struct stat status{};
   if (::stat(path, &status) != 0) return {};
   return fmt::format("{} {}.{}", status.st_ino, status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
 }
@@ -95,7 +95,7 @@ std::shared_ptr<const ZoneView> Names::view(const ContainerRecord& record) {
   // Asked from the container: what an internal network keeps from it stays out of reach.
   if (!view->upstreams.empty()) view->forward_outside = true;
   view->search = record.dns_search;
-  for (const std::string& service : services_) view->reserved.insert(to_lower(service));
+  view->reserved = services_;
   add_links(record, *view);
   return view;
 }

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "base/strings.hpp"
 #include "net/dns/server.hpp"
 #include "state/records.hpp"
 #include "supervisor/addresses.hpp"
@@ -18,7 +19,7 @@ class Names {
   Names(const Context& context, Addresses& addresses);
 
   /// Service names of the project, to be unknown rather than asked outside while none of their containers runs.
-  void reserve(const std::string& service) { services_.insert(service); }
+  void reserve(const std::string& service) { services_->insert(to_lower(service)); }
   /// Answers the container's queries from now on.
   void serve(const state::ContainerRecord& record, net::endpoint::ResolverSockets sockets);
   /// The container is to be found on its networks. Not ready: only when nobody else has the name.
@@ -46,7 +47,7 @@ class Names {
   Addresses& addresses_;
   Neighbours neighbours_;
   std::map<Place, Backends> backends_;
-  std::set<std::string> services_;
+  std::shared_ptr<std::set<std::string>> services_ = std::make_shared<std::set<std::string>>();  // lower case
   net::dns::Server server_;
   std::map<std::string, std::shared_ptr<net::dns::Zone>> zones_;
 };

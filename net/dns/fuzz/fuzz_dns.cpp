@@ -35,7 +35,7 @@ const ZoneView& view() {
     ZoneView full;
     full.zones = {zone};
     full.names["host.docker.internal"] = {IpAddress::parse("10.0.0.1").value()};
-    full.reserved = {"db"};
+    full.reserved = std::make_shared<std::set<std::string>>(std::set<std::string>{"db"});
     full.search = {"example.com"};
     return full;
   }();
