@@ -45,13 +45,6 @@ UniqueFd user_namespace_of(int first) {
 
 class ContainerTest : public Bench {
  protected:
-  /// The output of a script that must end well.
-  std::string output_of(const std::string& script) {
-    const Outcome outcome = run(script);
-    EXPECT_EQ(outcome.last.kind, Kind::exited) << outcome.last.message;
-    EXPECT_EQ(outcome.last.exit_code, 0) << outcome.errors;
-    return outcome.output;
-  }
   std::string failure_of(const std::string& script = "true") {
     const Outcome outcome = run(script);
     EXPECT_EQ(outcome.last.kind, Kind::failed) << outcome.output;
@@ -244,7 +237,7 @@ TEST_F(ContainerTest, GivesItsStreamsToItsUser) {
 // tmpfs can be mounted with mapped ids since Linux 6.3.
 bool lacks_mapped_mounts(const std::string& folder) {
   struct statfs file_system{};
-  struct utsname kernel {};
+  struct utsname kernel{};
   if (::statfs(folder.c_str(), &file_system) != 0 || ::uname(&kernel) != 0) return false;
   int major = 0;
   int minor = 0;
@@ -260,8 +253,7 @@ TEST_F(ContainerTest, MapsTheIdsOfAMount) {
   mount.uid_mappings = {{0, 1000, 10}};
   mount.gid_mappings = {{0, 2000, 10}};
   spec.mounts.push_back(mount);
-  EXPECT_EQ(output_of("stat -c %u:%g /data/file; exec ls /proc/self/fd"), "1000:2000\n0\n1\n2\n3\n")
-      << "3 is ls's own";
+  EXPECT_EQ(output_of("stat -c %u:%g /data/file; exec ls /proc/self/fd"), "1000:2000\n0\n1\n2\n3\n") << "3 is ls's own";
   struct stat status{};
   ASSERT_EQ(::stat((folder / "source/file").c_str(), &status), 0);
   EXPECT_EQ(status.st_uid, 0U) << "on the disk nothing has changed";

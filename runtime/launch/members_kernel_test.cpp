@@ -18,13 +18,6 @@ using Kind = monitor::Event::Kind;
 
 class MembersTest : public Bench {
  protected:
-  /// The output of a script that must end well.
-  std::string output_of(const std::string& script) {
-    const Outcome outcome = run(script);
-    EXPECT_EQ(outcome.last.kind, Kind::exited) << outcome.last.message;
-    EXPECT_EQ(outcome.last.exit_code, 0) << outcome.errors;
-    return outcome.output;
-  }
   pid_t pid_of(monitor::Client& client) {
     for (;;) {
       const auto event = next_event(client);

@@ -221,4 +221,11 @@ std::string Bench::log_text(const char* stream) const {
   return result;
 }
 
+std::string Bench::output_of(const std::string& script) {
+  const Outcome outcome = run(script);
+  EXPECT_EQ(outcome.last.kind, monitor::Event::Kind::exited) << outcome.last.message;
+  EXPECT_EQ(outcome.last.exit_code, 0) << outcome.errors;
+  return outcome.output;
+}
+
 }  // namespace compose::runtime::testing

@@ -58,6 +58,8 @@ class Bench : public ::testing::Test {
     std::string output, errors;
   };
   Outcome run(const std::string& script);
+  /// The output of a script that must end well.
+  std::string output_of(const std::string& script);
   Outcome finish(monitor::Client& client);
   std::string log_text(const char* stream) const;
 

@@ -139,7 +139,7 @@ std::function<Result<void>(runtime::spec::Spec&)> seccomp_setter(const container
   return [host](runtime::spec::Spec& spec) -> Result<void> {
     container::SeccompConditions conditions{{}, host.architecture, host.kernel_major, host.kernel_minor};
     if (spec.process && spec.process->capabilities) conditions.capabilities = spec.process->capabilities->bounding;
-    TRY_ASSIGN(spec.linux_.seccomp, container::resolve_seccomp(container::default_seccomp_profile(), conditions));
+    TRY_ASSIGN(spec.linux_.seccomp, container::resolve_default_seccomp(conditions));
     return {};
   };
 }

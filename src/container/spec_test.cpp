@@ -299,6 +299,22 @@ const spec::SeccompRule* rule_for(const spec::Seccomp& seccomp, const std::strin
   return nullptr;
 }
 
+TEST(SeccompProfile, TheDefaultOneIsRememberedForEachSetOfConditions) {
+  const auto rules = [](const SeccompConditions& conditions) {
+    const auto resolved = resolve_default_seccomp(conditions);
+    return resolved ? resolved->syscalls.size() : 0;
+  };
+  for (int round = 0; round < 2; ++round) {
+    for (const char* capability : {"CAP_CHOWN", "CAP_SYS_ADMIN", "CAP_BPF", "CAP_SYS_TIME"}) {
+      const SeccompConditions conditions{{capability}, "amd64", 6, 1};
+      const auto afresh = resolve_seccomp(default_seccomp_profile(), conditions);
+      ASSERT_TRUE(afresh.ok());
+      EXPECT_EQ(rules(conditions), afresh->syscalls.size()) << capability;
+    }
+  }
+  EXPECT_NE(rules({{"CAP_SYS_ADMIN"}, "amd64", 6, 1}), rules({{"CAP_CHOWN"}, "amd64", 6, 1}));
+}
+
 TEST(Seccomp, TheDefaultProfileFollowsCapabilitiesArchitectureAndKernel) {
   const auto plain = resolve_seccomp(default_seccomp_profile(), {{"CAP_CHOWN"}, "amd64", 6, 1});
   ASSERT_TRUE(plain.ok()) << plain.error().message();
