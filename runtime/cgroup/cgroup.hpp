@@ -104,6 +104,8 @@ class Group {
   Result<void> signal_all(int signo) const;
   Result<std::vector<pid_t>> processes() const;
   bool populated() const;
+  /// Is any process in it, or below it, in any hierarchy? populated() asks one, since a container is in all of them.
+  bool in_use() const;
   /// Waits for the last process to go, at most `timeout_ms`; false when some are left.
   bool wait_empty(int timeout_ms) const;
   Result<Usage> usage() const;

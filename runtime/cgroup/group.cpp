@@ -390,6 +390,12 @@ bool Group::populated() const {
   return pids && !pids->empty();
 }
 
+bool Group::in_use() const {
+  std::set<pid_t> pids;
+  for (const auto& place : places_) collect_processes(place.directory, pids);
+  return !pids.empty();
+}
+
 bool Group::wait_empty(int timeout_ms) const {
   if (const Place* place = unified()) return wait_event(place->directory, "populated 0", timeout_ms);
   for (int waited = 0; populated(); ++waited) {

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
 
 #include "base/strings.hpp"
@@ -88,23 +87,13 @@ class NewContainer {
   std::string path_;
 };
 
-/// Of a group's directory and those below it; its files are no directories, and say so.
-bool has_processes(const std::string& directory) {
-  const auto processes = sys::read_file(directory + "/cgroup.procs");
-  if (processes && !processes->empty()) return true;
-  const auto names = sys::list_directory(directory);
-  return names.ok() &&
-         std::ranges::any_of(*names, [&](const std::string& name) { return has_processes(directory + "/" + name); });
-}
-
 /// A group that others are in would be limited, frozen and killed with the container. In version 1 they may be in one
 /// hierarchy only.
 Result<void> check_group_is_free(const launch::LaunchPlan& plan) {
   if (!plan.use_cgroup) return {};
   const auto group = cgroup::Group::open(plan.layout, plan.cgroup.path);
   if (!group.exists()) return {};
-  const auto directories = group.directories();
-  if (std::ranges::any_of(directories, [](const auto& entry) { return has_processes(entry.second); })) {
+  if (group.in_use()) {
     return make_error(Errc::busy, "linux.cgroupsPath: container's cgroup is not empty: {}", plan.cgroup.path);
   }
   if (group.frozen().value_or(false)) {
