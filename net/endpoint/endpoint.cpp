@@ -25,17 +25,31 @@ namespace {
 // linux/netfilter.h's, which clashes with net/if.h's users only in old headers; named here for their one use.
 constexpr std::uint32_t kHookLocalOut = 3;
 
-/// Writes below /proc/sys/net of the current network namespace. The file may be missing (no IPv6 in this kernel).
-Result<void> write_sysctl(const std::string& name, std::string_view value) {
-  const std::string path = "/proc/sys/net/" + name;
-  const UniqueFd fd{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
-  if (!fd.valid()) return os_error("open {}", path);
-  if (::write(fd.get(), value.data(), value.size()) < 0) return os_error("write \"{}\" to {}", value, path);
-  return {};
-}
+/// Settings of the current network namespace, as a proc file system shows them.
+class Settings {
+ public:
+  /// `directory`: the "sys" of a proc file system; -1: the one at /proc.
+  explicit Settings(int directory)
+      : directory_{directory < 0 ? AT_FDCWD : directory}, prefix_{directory < 0 ? "/proc/sys/net/" : "net/"} {}
 
-/// The same for settings that need not exist.
-void try_sysctl(const std::string& name, std::string_view value) { (void)write_sysctl(name, value).ok(); }
+  UniqueFd open(const std::string& name, int mode) const {
+    return UniqueFd{::openat(directory_, (prefix_ + name).c_str(), mode | O_CLOEXEC)};
+  }
+  /// The file may be missing (no IPv6 in this kernel).
+  Result<void> write(const std::string& name, std::string_view value) const {
+    const UniqueFd fd = open(name, O_WRONLY);
+    if (!fd.valid()) return os_error("open /proc/sys/net/{}", name);
+    if (::write(fd.get(), value.data(), value.size()) < 0)
+      return os_error("write \"{}\" to /proc/sys/net/{}", value, name);
+    return {};
+  }
+  /// The same for settings that need not exist.
+  void attempt(const std::string& name, std::string_view value) const { (void)write(name, value).ok(); }
+
+ private:
+  int directory_;
+  std::string prefix_;
+};
 
 ifinfomsg link_header(int index, bool up) {
   ifinfomsg head{};
@@ -236,18 +250,18 @@ bool has_ipv6(const Attachment& attachment) {
 }
 
 /// Settings of one interface that must stand before it comes up.
-void prepare_interface(const Attachment& attachment) {
+void prepare_interface(const Settings& settings, const Attachment& attachment) {
   const std::string ipv6 = "ipv6/conf/" + attachment.interface + "/";
   if (!has_ipv6(attachment)) {
-    try_sysctl(ipv6 + "disable_ipv6", "1");
+    settings.attempt(ipv6 + "disable_ipv6", "1");
     return;
   }
-  try_sysctl(ipv6 + "disable_ipv6", "0");
-  try_sysctl(ipv6 + "accept_ra", "0");
-  try_sysctl(ipv6 + "accept_dad", "0");  // the link-local address, too, works at once
+  settings.attempt(ipv6 + "disable_ipv6", "0");
+  settings.attempt(ipv6 + "accept_ra", "0");
+  settings.attempt(ipv6 + "accept_dad", "0");  // the link-local address, too, works at once
 }
 
-Result<void> apply_sysctls(const Attachment& attachment) {
+Result<void> apply_sysctls(const Settings& settings, const Attachment& attachment) {
   for (const auto& [name, value] : attachment.sysctls) {
     std::string path = name;
     // Dots separate, but an interface's name may have dots of its own: the file says IFNAME for it.
@@ -257,7 +271,7 @@ Result<void> apply_sysctls(const Attachment& attachment) {
       path.replace(place, 6, attachment.interface);
     if (path.find("..") != std::string::npos || path.starts_with('/'))
       return make_error(Errc::invalid, "\"{}\" is not the name of a network setting", name);
-    TRY(write_sysctl(path, value));
+    TRY(settings.write(path, value));
   }
   return {};
 }
@@ -344,21 +358,22 @@ Result<void> open_port(const Attachment& attachment) {
   return outcome;
 }
 
-bool ipv6_off_by_default(std::span<const Attachment> attachments) {
+bool ipv6_off_by_default(std::span<const Attachment> attachments, int settings_directory) {
   if (attachments.empty() || std::ranges::any_of(attachments, has_ipv6)) return false;
-  const UniqueFd fd{::open("/proc/sys/net/ipv6/conf/default/disable_ipv6", O_RDWR | O_CLOEXEC)};
+  const UniqueFd fd = Settings{settings_directory}.open("ipv6/conf/default/disable_ipv6", O_RDWR);
   char now = 0;
   return fd.valid() && ::pread(fd.get(), &now, 1, 0) == 1 && now == '0' && ::pwrite(fd.get(), "1", 1, 0) == 1;
 }
 
-Result<void> configure(std::span<const Attachment> attachments, bool ipv6_is_off) {
+Result<void> configure(std::span<const Attachment> attachments, bool ipv6_is_off, int settings_directory) {
+  const Settings settings{settings_directory};
   netlink::Batch batch;
   constexpr int kLoopbackIndex = 1;
   batch.message(RTM_NEWLINK, 0, "bring up the loopback interface");
   batch.header(link_header(kLoopbackIndex, true));
   for (const Attachment& attachment : attachments) {
     TRY_ASSIGN(const int index, interface_index(attachment.interface));
-    if (!ipv6_is_off) prepare_interface(attachment);
+    if (!ipv6_is_off) prepare_interface(settings, attachment);
     batch.message(RTM_NEWLINK, 0, fmt::format("bring up the interface \"{}\"", attachment.interface));
     batch.header(link_header(index, true));
     for (const std::string& address : attachment.addresses)
@@ -370,11 +385,12 @@ Result<void> configure(std::span<const Attachment> attachments, bool ipv6_is_off
   }
   TRY_ASSIGN(netlink::Socket socket, netlink::Socket::open(NETLINK_ROUTE));
   TRY(socket.execute(batch));
-  if (ipv6_is_off) try_sysctl("ipv6/conf/default/disable_ipv6", "0");
-  TRY(write_sysctl("ipv4/ip_unprivileged_port_start", "0"));
+  if (ipv6_is_off) settings.attempt("ipv6/conf/default/disable_ipv6", "0");
+  TRY(settings.write("ipv4/ip_unprivileged_port_start", "0"));
   // All groups; in a user namespace with a range of ids, all that exist there.
-  if (!write_sysctl("ipv4/ping_group_range", "0 2147483647").ok()) try_sysctl("ipv4/ping_group_range", "0 65535");
-  for (const Attachment& attachment : attachments) TRY(apply_sysctls(attachment));
+  if (!settings.write("ipv4/ping_group_range", "0 2147483647").ok())
+    settings.attempt("ipv4/ping_group_range", "0 65535");
+  for (const Attachment& attachment : attachments) TRY(apply_sysctls(settings, attachment));
   return {};
 }
 

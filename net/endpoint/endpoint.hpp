@@ -47,15 +47,19 @@ Result<void> create_pair_in(const Attachment& attachment, int netns_fd);
 /// Runs inside a new network namespace before create_pair() gives it interfaces, none of which has an IPv6 address:
 /// they will come without IPv6. Switched off later, interface by interface, it costs a lock that all interfaces of the
 /// host share, and the kernel does not wait for it but spins. True: configure() is to undo it. False: it was off
-/// already or cannot be, or some interface has an IPv6 address; configure() does what is needed.
-bool ipv6_off_by_default(std::span<const Attachment> attachments);
+/// already or cannot be, or some interface has an IPv6 address; configure() does what is needed. `settings_directory`:
+/// as there.
+bool ipv6_off_by_default(std::span<const Attachment> attachments, int settings_directory = -1);
 
-/// Runs inside the container's network namespace, before it changes root (it writes below /proc/sys/net): brings up
-/// the loopback and each interface with its addresses and routes; IPv6 addresses are usable at once (no duplicate
-/// address detection), router advertisements are ignored, interfaces without an IPv6 address have IPv6 off. Sets
-/// net.ipv4.ip_unprivileged_port_start=0 and net.ipv4.ping_group_range so that a container needs no rights for either.
-/// `ipv6_is_off`: what ipv6_off_by_default() returned; interfaces added later have IPv6 again.
-Result<void> configure(std::span<const Attachment> attachments, bool ipv6_is_off = false);
+/// Runs inside the container's network namespace: brings up the loopback and each interface with its addresses and
+/// routes; IPv6 addresses are usable at once (no duplicate address detection), router advertisements are ignored,
+/// interfaces without an IPv6 address have IPv6 off. Sets net.ipv4.ip_unprivileged_port_start=0 and
+/// net.ipv4.ping_group_range so that a container needs no rights for either. `ipv6_is_off`: what ipv6_off_by_default()
+/// returned; interfaces added later have IPv6 again.
+/// `settings_directory`: the directory "sys" of a proc file system; -1: the host's /proc/sys, before the root is
+/// changed. One of the container's own is far faster: in one that all share, the settings of every network namespace
+/// lie in one chain of the kernel's name cache, and each open walks it (fs/proc/proc_sysctl.c, proc_sys_compare).
+Result<void> configure(std::span<const Attachment> attachments, bool ipv6_is_off = false, int settings_directory = -1);
 
 /// Runs in the host's network namespace after configure() inside: the bridge forwards for this container at once. By
 /// itself it does so when the kernel's link watch has noticed the carrier, which a busy machine delays; what the

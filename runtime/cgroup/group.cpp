@@ -74,8 +74,12 @@ int make_levels(const std::string& top, const std::string& path) {
   return code;
 }
 
-/// Lets the children of every level above the group use the v2 controllers there are.
+/// Lets the children of every level above the group use the v2 controllers there are. The usual group has them already
+/// from the first one of its project, and the write would wait for a lock even if it changes nothing.
 void enable_controllers(const std::string& top, const std::string& path, const std::vector<std::string>& controllers) {
+  const std::string text = read_text(top + path + "/cgroup.controllers");
+  const auto there = split(text, ' ');
+  if (std::ranges::all_of(controllers, [&](const auto& name) { return std::ranges::count(there, name) != 0; })) return;
   std::string all;
   for (const auto& name : controllers) all += (all.empty() ? "+" : " +") + name;
   if (all.empty()) return;

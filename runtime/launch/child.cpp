@@ -55,6 +55,7 @@ class Child {
   static Failure failure(const Error& error) { return {error.message(), error.sys_errno(), 125}; }
   bool creates(std::uint64_t flag) const { return (plan_.create_namespaces & flag) != 0; }
 
+  void make_own_proc();
   Result<void> prepare_network();
   Result<void> prepare();
   Result<void> open_process_files();
@@ -79,15 +80,28 @@ class Child {
   bool ipv6_is_off_ = false;
   pid_t host_pid_ = 0;
   UniqueFd root_;
+  UniqueFd proc_;      ///< the container's proc file system, before it is mounted
+  UniqueFd settings_;  ///< its directory "sys", which is read-only later; invalid: the host's is written to
   UniqueFd label_;
   UniqueFd time_offsets_;
   UniqueFd oom_score_;
 };
 
+/// The settings of a new network are written through a proc file system that only this container has: see
+/// net::endpoint::configure(). It needs a pid namespace of its own; the root of a user namespace may not make one here.
+void Child::make_own_proc() {
+  if (!creates(CLONE_NEWPID) || !creates(CLONE_NEWNET) || creates(CLONE_NEWUSER)) return;
+  auto made = rootfs::new_proc();
+  if (!made) return;
+  proc_ = std::move(*made);
+  settings_.reset(::openat(proc_.get(), "sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
 /// First of all, because the parent waits for it.
 Result<void> Child::prepare_network() {
+  make_own_proc();
   if (!awaits_interfaces(plan_)) return {};
-  ipv6_is_off_ = net::endpoint::ipv6_off_by_default(plan_.attachments);
+  ipv6_is_off_ = net::endpoint::ipv6_off_by_default(plan_.attachments, settings_.get());
   return sys::send_message(sync_, std::string(1, sync::kBorn));
 }
 
@@ -102,14 +116,15 @@ Result<void> Child::settle_descriptors() {
   for (const auto& mount : setup_.prepared.mounts) keep.push_back(mount.tree.get());
   if (setup_.prepared.root.valid()) keep.push_back(setup_.prepared.root.get());
   if (options_.start_listener >= 0) keep.push_back(options_.start_listener);
-  for (const UniqueFd* file : {&label_, &time_offsets_, &oom_score_}) {
+  for (const UniqueFd* file : {&proc_, &settings_, &label_, &time_offsets_, &oom_score_}) {
     if (file->valid()) keep.push_back(file->get());
   }
   close_other_fds(3 + options_.preserve_fds, keep);
   return {};
 }
 
-/// All writes to /proc go through the host's own proc file system, which no image can have touched (CVE-2025-52881).
+/// All writes to /proc go through the host's own proc file system or a new one that is nowhere mounted yet, which no
+/// image can have touched (CVE-2025-52881).
 /// The files are opened before anything else: those of an undumpable process belong to the machine's root.
 Result<void> Child::open_process_files() {
   if (!plan_.time_offsets.empty()) time_offsets_.reset(::open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC));
@@ -209,7 +224,7 @@ Result<void> Child::set_names() {
 Result<void> Child::build_root() {
   if (plan_.shared_mounts) return {};
   TRY_ASSIGN(root_, rootfs::mount_root(plan_, setup_.prepared));
-  rootfs::StepRunner runner{plan_, root_.get(), setup_.prepared};
+  rootfs::StepRunner runner{plan_, root_.get(), setup_.prepared, proc_.get()};
   bool needs_console = plan_.process.terminal;
   for (const auto& step : plan_.steps) {
     if (step.type == "seal" && std::exchange(needs_console, false)) TRY(open_console());
@@ -217,6 +232,7 @@ Result<void> Child::build_root() {
   }
   // Whatever else this process may still reach, a whole tree of the host is not
   // among it.
+  proc_.reset();
   for (const auto& mount : setup_.prepared.mounts) ::close(mount.tree.get());
   if (setup_.prepared.root.valid()) ::close(setup_.prepared.root.get());
   if (needs_console) TRY(open_console());
@@ -241,15 +257,17 @@ Result<void> Child::open_console() {
 
 Result<void> Child::set_up_network() {
   TRY(wait_for_go());
-  if (creates(CLONE_NEWNET)) TRY(net::endpoint::configure(plan_.attachments, ipv6_is_off_));
+  if (creates(CLONE_NEWNET)) TRY(net::endpoint::configure(plan_.attachments, ipv6_is_off_, settings_.get()));
   if (plan_.resolver) {
     TRY_ASSIGN(const auto sockets, net::endpoint::open_resolver());
     const std::array<int, 2> fds{sockets.udp.get(), sockets.tcp.get()};
     TRY(sys::send_message(sync_, std::string(1, sync::kResolver), fds));
   }
   for (const auto& [name, value] : plan_.sysctls) {
-    TRY(sys::write_kernel_file("/proc/sys/" + name, value).with("linux.sysctl \"{}\"", name));
+    TRY(sys::write_kernel_file_at(settings_.get(), settings_.valid() ? name : "/proc/sys/" + name, value)
+            .with("linux.sysctl \"{}\"", name));
   }
+  settings_.reset();
   return {};
 }
 

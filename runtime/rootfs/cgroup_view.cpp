@@ -5,9 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/strings.hpp"
 #include "runtime/rootfs/mount_calls.hpp"
 #include "runtime/rootfs/mounts.hpp"
+#include "sys/user_namespace.hpp"
 
 namespace compose::runtime::rootfs {
 namespace {
@@ -16,14 +19,21 @@ using cgroup::Hierarchy;
 using cgroup::Version;
 using launch::RootStep;
 
-/// One hierarchy, detached: with a cgroup namespace a mount of its own, whose top is the namespace's root; without one
-/// a bind of the container's directory.
+bool of_another_user(const launch::LaunchPlan& plan) {
+  return (plan.create_namespaces & CLONE_NEWUSER) != 0 || !sys::in_initial_user_namespace() ||
+         std::ranges::any_of(plan.join_namespaces, [](const auto& entry) { return entry.flag == CLONE_NEWUSER; });
+}
+
+/// One hierarchy, detached: a bind of the container's directory, which a cgroup namespace of the container shows as the
+/// root that it is there (cgroup_namespaces(7)). The root of a user namespace may have no way to that directory: there
+/// it is a mount of its own. Such a mount takes the lock that all hierarchies share, and a file system of the kernel's
+/// each, so it is not the rule.
 Result<UniqueFd> hierarchy_mount(const launch::LaunchPlan& plan, const Hierarchy& hierarchy, std::uint64_t attributes) {
   const bool own_namespace = (plan.create_namespaces & CLONE_NEWCGROUP) != 0;
-  if (!own_namespace || !plan.use_cgroup) {
+  if (!own_namespace || !plan.use_cgroup || !of_another_user(plan)) {
     const std::string directory = hierarchy.mount_point + (plan.use_cgroup ? plan.cgroup.path : hierarchy.own_path);
     TRY_ASSIGN(UniqueFd tree, clone_mount(AT_FDCWD, directory, false));
-    TRY(set_mount_attributes(tree.get(), attributes, 0, false));
+    TRY(set_mount_attributes(tree.get(), attributes, 0, false, MS_PRIVATE));
     return tree;
   }
   TRY_ASSIGN(NewFilesystem system, NewFilesystem::open(hierarchy.version == Version::v2 ? "cgroup2" : "cgroup"));
@@ -41,9 +51,9 @@ Result<UniqueFd> hierarchy_mount(const launch::LaunchPlan& plan, const Hierarchy
 
 Result<void> mount_in(int parent, const char* name, const UniqueFd& mount) {
   if (::mkdirat(parent, name, 0755) != 0 && errno != EEXIST) return os_error("mkdir {}", name);
-  const UniqueFd target{::openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
-  if (!target.valid()) return os_error("open {}", name);
-  return attach_mount(mount.get(), target.get()).with("{}", name);
+  // By name: nobody else has this directory.
+  if (::move_mount(mount.get(), "", parent, name, MOVE_MOUNT_F_EMPTY_PATH) != 0) return os_error("move_mount {}", name);
+  return {};
 }
 
 }  // namespace

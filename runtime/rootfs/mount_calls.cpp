@@ -67,8 +67,10 @@ Result<UniqueFd> clone_mount(int directory, const std::string& path, bool recurs
   return fd;
 }
 
-Result<void> set_mount_attributes(int mount, std::uint64_t set, std::uint64_t clear, bool recursive) {
+Result<void> set_mount_attributes(int mount, std::uint64_t set, std::uint64_t clear, bool recursive,
+                                  std::uint64_t propagation) {
   mount_attr attributes{};
+  attributes.propagation = propagation;
   attributes.attr_set = set;
   attributes.attr_clr = clear;
   const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U);

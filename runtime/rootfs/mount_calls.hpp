@@ -28,8 +28,9 @@ class NewFilesystem {
 
 /// A detached copy of the mount (tree) at `path`, relative to `directory`; "" is the directory itself.
 Result<UniqueFd> clone_mount(int directory, const std::string& path, bool recursive, bool no_follow = false);
-/// mount_setattr(2) of one mount or its whole tree.
-Result<void> set_mount_attributes(int mount, std::uint64_t set, std::uint64_t clear, bool recursive);
+/// mount_setattr(2) of one mount or its whole tree; `propagation`: MS_PRIVATE, MS_SLAVE …, 0 to leave it.
+Result<void> set_mount_attributes(int mount, std::uint64_t set, std::uint64_t clear, bool recursive,
+                                  std::uint64_t propagation = 0);
 /// MS_PRIVATE, MS_SLAVE … with or without MS_REC.
 Result<void> set_mount_propagation(int mount, std::uint64_t flags);
 /// Puts a detached mount on the open target.

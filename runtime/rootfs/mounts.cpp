@@ -81,6 +81,12 @@ bool needs_classic(const RootStep& step) {
 
 }  // namespace
 
+Result<UniqueFd> new_proc() {
+  TRY_ASSIGN(NewFilesystem system, NewFilesystem::open("proc"));
+  TRY(system.source("proc"));
+  return system.mount(0);
+}
+
 Result<void> StepRunner::run(const RootStep& step) {
   Result<void> done;
   switch (step.kind) {
@@ -126,6 +132,9 @@ Result<UniqueFd> StepRunner::target_directory(const RootStep& step) {
 Result<void> StepRunner::filesystem(const RootStep& step) {
   const bool was_there = open_in_root(root_, step.target, O_PATH | O_DIRECTORY).ok();
   TRY_ASSIGN(const UniqueFd target, target_directory(step));
+  if (proc_ >= 0 && step.type == "proc" && step.source == "proc" && step.data.empty() && step.superblock_flags == 0) {
+    return ready_proc(step, target.get());
+  }
   if (needs_classic(step)) {
     TRY(mount_classic(step, target.get()));
     if (step.propagation == 0) return {};
@@ -165,6 +174,14 @@ Result<void> StepRunner::filesystem(const RootStep& step) {
   if (late != 0) TRY(set_mount_attributes(mount.get(), late, 0, false));
   if (step.propagation != 0) TRY(set_mount_propagation(mount.get(), step.propagation));
   return attach_mount(mount.get(), target.get());
+}
+
+Result<void> StepRunner::ready_proc(const RootStep& step, int target) {
+  TRY(set_mount_attributes(proc_, step.attr_set, 0, false));
+  if (step.propagation != 0) TRY(set_mount_propagation(proc_, step.propagation));
+  TRY(attach_mount(proc_, target));
+  proc_ = -1;  // a second one, if there is such a step, is a new one
+  return {};
 }
 
 Result<void> StepRunner::host_sysfs(const RootStep& step, int target) {

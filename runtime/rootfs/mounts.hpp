@@ -19,16 +19,21 @@ namespace compose::runtime::rootfs {
 /// opens it. Runs in the new mount namespace.
 Result<UniqueFd> mount_root(const launch::LaunchPlan& plan, const Prepared& prepared);
 
+/// A new proc file system of the caller's pid namespace, detached.
+Result<UniqueFd> new_proc();
+
 class StepRunner {
  public:
-  StepRunner(const launch::LaunchPlan& plan, int root, const Prepared& prepared)
-      : plan_{plan}, root_{root}, prepared_{prepared} {}
+  /// `proc`: what new_proc() made, for the step that mounts /proc; -1: none.
+  StepRunner(const launch::LaunchPlan& plan, int root, const Prepared& prepared, int proc)
+      : plan_{plan}, root_{root}, prepared_{prepared}, proc_{proc} {}
   /// Errors begin with the step: `mount "/proc" (mounts[3]): permission
   /// denied`.
   Result<void> run(const launch::RootStep& step);
 
  private:
   Result<void> filesystem(const launch::RootStep& step);
+  Result<void> ready_proc(const launch::RootStep& step, int target);
   Result<void> host_sysfs(const launch::RootStep& step, int target);
   Result<void> bind(const launch::RootStep& step);
   Result<UniqueFd> bind_source(const launch::RootStep& step) const;
@@ -44,6 +49,7 @@ class StepRunner {
   const launch::LaunchPlan& plan_;
   int root_;
   const Prepared& prepared_;
+  int proc_;
   UniqueFd null_;   ///< the host's /dev/null, checked
   UniqueFd empty_;  ///< a read-only tmpfs that covers masked directories
 };

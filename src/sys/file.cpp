@@ -114,7 +114,11 @@ Result<void> write_file_atomic(const std::string& path, std::string_view data, m
 }
 
 Result<void> write_kernel_file(const std::string& path, std::string_view data) {
-  const UniqueFd fd{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+  return write_kernel_file_at(AT_FDCWD, path, data);
+}
+
+Result<void> write_kernel_file_at(int directory, const std::string& path, std::string_view data) {
+  const UniqueFd fd{::openat(directory, path.c_str(), O_WRONLY | O_CLOEXEC)};
   if (!fd.valid()) return os_error("open {}", path);
   const ssize_t written = retry_eintr([&] { return ::write(fd.get(), data.data(), data.size()); });
   if (written < 0) return os_error("write \"{}\" to {}", data, path);

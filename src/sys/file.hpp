@@ -29,6 +29,7 @@ Result<void> write_file_atomic(const std::string& path, std::string_view data, m
                                Durability durability = Durability::atomic);
 /// Writes in place (kernel files such as sysctls and cgroup files): one write(2), no create.
 Result<void> write_kernel_file(const std::string& path, std::string_view data);
+Result<void> write_kernel_file_at(int directory, const std::string& path, std::string_view data);
 
 /// mkdir -p; directories that exist are fine.
 Result<void> make_directories(const std::string& path, mode_t mode = 0755);
