@@ -132,6 +132,7 @@ class Containers {
   std::map<int, std::function<void(Container&)>> subscribers_;
   int next_subscriber_ = 0;
   bool looking_at_gates_ = false;
+  std::set<std::string> gated_;  ///< ids of all that are gated, and of some that were
   std::set<std::string> unsaved_;  // whose records on disk are behind: there was no room for them
   async::Timer save_timer_;
   std::vector<std::string> to_restore_;

@@ -321,18 +321,14 @@ std::string Containers::awaited(const Container& container) const {
 }
 
 void Containers::look_at_gates() {
-  const auto gated = [](const auto& entry) { return entry.second->gated; };
-  if (looking_at_gates_ || std::ranges::none_of(containers_, gated)) return;
+  if (looking_at_gates_ || gated_.empty()) return;
   looking_at_gates_ = true;
   context_.loop.post([this] {
     looking_at_gates_ = false;
-    std::vector<std::string> ids;
-    for (const auto& [id, container] : containers_) {
-      if (container->gated) ids.push_back(id);
-    }
-    for (const std::string& id : ids) {
+    for (const std::string& id : std::exchange(gated_, {})) {
       Container* container = find(id);
       if (container == nullptr || !container->gated) continue;
+      gated_.insert(id);
       if (container->held || container->activity == Container::Activity::idle) restart(*container);
     }
   });
@@ -341,6 +337,7 @@ void Containers::look_at_gates() {
 void Containers::restart(Container& container) {
   const std::string id = container.record.id;
   if (const std::string service = awaited(container); !service.empty()) {
+    gated_.insert(id);
     if (!std::exchange(container.gated, true)) {
       context_.log.write("container {}: its restart waits for service {}", container.record.name, service);
     }

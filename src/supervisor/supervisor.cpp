@@ -64,7 +64,7 @@ class Supervisor {
     });
     operations_.on_idle = [this] {
       // What the work took goes back when no other follows soon: a project stays for weeks.
-      trim_ = loop_.call_after(std::chrono::seconds{5}, [] { sys::release_memory(); });
+      trim_ = loop_.call_after(std::chrono::seconds{2}, [] { sys::release_memory(); });
       scheduler_.arm();
       look_whether_to_end();
     };
