@@ -108,6 +108,10 @@ struct Started {
 };
 
 /// Up to `ready` or `running`; undone when it fails.
+/// 126 and 127 speak of the program, as in a shell. The runtime's own failures are 1, as with runc and crun: 125 is what
+/// the engines that call it keep for theirs.
+int status_of(int failure) { return failure == 126 || failure == 127 ? failure : 1; }
+
 Result<Started> bring_up(const launch::LaunchPlan& plan, const launch::Options& options, int& exit_code) {
   TRY(check_group_is_free(plan));
   Started started;
@@ -124,7 +128,7 @@ Result<Started> bring_up(const launch::LaunchPlan& plan, const launch::Options& 
         break;
       case launch::Notice::Kind::failed:
         started.launch->abandon();
-        exit_code = (*notice)->failure.exit_code;
+        exit_code = status_of((*notice)->failure.exit_code);
         return Error{errc_from_errno((*notice)->failure.sys_errno), (*notice)->failure.message,
                      (*notice)->failure.sys_errno};
       case launch::Notice::Kind::resolver:
@@ -224,7 +228,7 @@ Result<int> start(const Globals& globals, Words words) {
   int exit_code = 1;
   auto done = launch::start_created(plan, pid, container.start_socket(), exit_code);
   ::unlink(container.start_socket().c_str());
-  if (!done) return fail_with(exit_code, done.error().message());
+  if (!done) return fail_with(status_of(exit_code), done.error().message());
   launch::run_all_hooks(plan.poststart, launch::state_json(plan, "running", pid), "poststart");
   return 0;
 }
@@ -242,7 +246,8 @@ Result<int> run(const Globals& globals, Words words) {
     return make_error(Errc::invalid, "cannot use console socket if runc will not detach or allocate tty");
   }
   TRY_ASSIGN(NewContainer fresh, NewContainer::make(globals, id));
-  TRY_ASSIGN(const launch::Options options, launch_options(arguments));
+  TRY_ASSIGN(launch::Options options, launch_options(arguments));
+  options.relayed_terminal = !detach;
   if (!detach) block_signals();
   if (plan.process.rows == 0) own_terminal_size(plan.process.rows, plan.process.columns);
   int exit_code = 1;

@@ -36,7 +36,7 @@ class RawTerminal {
     if (::tcgetattr(0, &saved_) != 0) return;
     termios raw = saved_;
     ::cfmakeraw(&raw);
-    raw.c_oflag |= OPOST;  // our terminal ends the lines, see one_line_end()
+    raw.c_oflag |= OPOST;  // our terminal ends the lines, see launch::Options::relayed_terminal
     active_ = ::tcsetattr(0, TCSANOW, &raw) == 0;
   }
   ~RawTerminal() {
@@ -49,14 +49,6 @@ class RawTerminal {
   termios saved_{};
   bool active_ = false;
 };
-
-/// Lines end at the outer terminal, or not at all where the output is a file: the container's adds nothing.
-void one_line_end(int terminal) {
-  termios settings{};
-  if (::tcgetattr(terminal, &settings) != 0) return;
-  settings.c_oflag &= ~static_cast<tcflag_t>(ONLCR);
-  ::tcsetattr(terminal, TCSANOW, &settings);
-}
 
 void copy_size(int terminal) {
   winsize size{};
@@ -91,7 +83,6 @@ Result<int> wait_in_foreground(pid_t pid, int pidfd, UniqueFd terminal) {
   bool input_open = terminal.valid();
   if (terminal.valid()) {
     raw.emplace();
-    one_line_end(terminal.get());
     copy_size(terminal.get());
   }
   for (;;) {

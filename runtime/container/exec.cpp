@@ -62,9 +62,9 @@ struct Join {
 
 Failure failure_of(const Error& error) { return {error.message(), error.sys_errno(), 125}; }
 
-Result<void> take_terminal(const launch::ProcessPlan& process, int sync_fd) {
+Result<void> take_terminal(const launch::ProcessPlan& process, bool relayed, int sync_fd) {
   const UniqueFd root{::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
-  TRY_ASSIGN(const rootfs::Terminal terminal, rootfs::open_terminal(root.get()));
+  TRY_ASSIGN(const rootfs::Terminal terminal, rootfs::open_terminal(root.get(), relayed));
   const winsize size{process.rows, process.columns, 0, 0};
   if (size.ws_row != 0) ::ioctl(terminal.master.get(), TIOCSWINSZ, &size);
   const std::array<int, 1> fds{terminal.master.get()};
@@ -118,7 +118,7 @@ Result<void> enter(const launch::ProcessPlan& process, const ExecOptions& option
     return os_error("become root of the user namespace");
   }
   if (::setsid() < 0) return os_error("setsid");
-  return process.terminal ? take_terminal(process, join.sync) : Result<void>{};
+  return process.terminal ? take_terminal(process, options.relayed_terminal, join.sync) : Result<void>{};
 }
 
 [[noreturn]] void run_exec_child(const launch::ProcessPlan& process, const ExecOptions& options, Join& join,

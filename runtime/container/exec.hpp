@@ -13,6 +13,7 @@ namespace compose::runtime::container {
 struct ExecOptions {
   launch::Stdio stdio;
   int preserve_fds = 0;
+  bool relayed_terminal = false;  ///< as launch::Options::relayed_terminal
   bool die_with_us = true;     ///< the process is killed when this one ends (not for --detach)
   bool shared_mounts = false;  ///< the container has no mount namespace of its own (LaunchPlan::shared_mounts)
   std::optional<std::pair<std::uint32_t, std::uint32_t>> owner;  ///< the container's root in its user namespace, to us

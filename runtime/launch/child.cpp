@@ -244,7 +244,7 @@ Result<void> Child::build_root() {
 }
 
 Result<void> Child::open_console() {
-  TRY_ASSIGN(const rootfs::Terminal terminal, rootfs::open_terminal(root_.get()));
+  TRY_ASSIGN(const rootfs::Terminal terminal, rootfs::open_terminal(root_.get(), options_.relayed_terminal));
   const winsize size{plan_.process.rows, plan_.process.columns, 0, 0};
   if (size.ws_row != 0) ::ioctl(terminal.master.get(), TIOCSWINSZ, &size);
   TRY(rootfs::mount_console(root_.get(), terminal));

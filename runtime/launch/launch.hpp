@@ -31,6 +31,9 @@ struct Options {
   int preserve_fds = 0;     ///< descriptors from 3 on that the program inherits
   bool new_keyring = true;  ///< a session keyring of its own
   bool no_pivot = false;
+  /// What the container's terminal shows goes to a terminal or a file of the caller's, which ends its lines: this one adds
+  /// no carriage returns.
+  bool relayed_terminal = false;
 };
 
 /// A failure in words, with what a shell would make of it.

@@ -59,7 +59,8 @@ class StepRunner {
 struct Terminal {
   UniqueFd master, slave;
 };
-Result<Terminal> open_terminal(int root);
+/// `relayed`: as launch::Options::relayed_terminal.
+Result<Terminal> open_terminal(int root, bool relayed);
 /// Bind-mounts the terminal on /dev/console of the root.
 Result<void> mount_console(int root, const Terminal& terminal);
 

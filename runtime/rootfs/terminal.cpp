@@ -3,6 +3,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "runtime/rootfs/mount_calls.hpp"
@@ -11,7 +12,7 @@
 
 namespace compose::runtime::rootfs {
 
-Result<Terminal> open_terminal(int root) {
+Result<Terminal> open_terminal(int root, bool relayed) {
   auto ptmx = open_in_root(root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY);
   // Without a devpts of its own (dev bound from the host, say) the container gets one of the host's.
   if (!ptmx) ptmx = open_in_root(root, "/dev/ptmx", O_RDWR | O_NOCTTY);
@@ -25,6 +26,11 @@ Result<Terminal> open_terminal(int root) {
   // The peer by its master, never by a path that the image could have bent (CVE-2025-52565).
   UniqueFd slave{::ioctl(ptmx->get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC)};
   if (!slave.valid()) return os_error("terminal: open its other end");
+  termios settings{};
+  if (relayed && ::tcgetattr(slave.get(), &settings) == 0) {
+    settings.c_oflag &= ~static_cast<tcflag_t>(ONLCR);
+    if (::tcsetattr(slave.get(), TCSANOW, &settings) != 0) return os_error("terminal: set it up");
+  }
   return Terminal{std::move(*ptmx), std::move(slave)};
 }
 
