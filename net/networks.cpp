@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <iterator>
 #include <set>
 
 #include "base/sha256.hpp"
@@ -324,10 +325,10 @@ bool same_place(const Publication& had, const Publication& wanted) {
 Result<std::vector<Publication>> Networks::move_ports(const std::string& from, std::vector<Publication> publications) {
   TRY_ASSIGN(const sys::FileLock lock, impl_->files.lock());
   TRY_ASSIGN(std::vector<Publication> claims, impl_->files.load_ports());
-  const auto moving = std::stable_partition(claims.begin(), claims.end(),
-                                            [&](const Publication& claim) { return claim.container_id != from; });
-  std::vector<Publication> old{moving, claims.end()};
-  claims.erase(moving, claims.end());
+  const auto moves = [&](const Publication& claim) { return claim.container_id == from; };
+  std::vector<Publication> old;
+  std::ranges::copy_if(claims, std::back_inserter(old), moves);
+  std::erase_if(claims, moves);
   std::vector<Entry> removed, added;
   std::vector<IpAddress> left;
   std::vector<firewall::Port> opened;

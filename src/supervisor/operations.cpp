@@ -39,6 +39,18 @@ void remove_left_volumes(const Context& context) {
   }
 }
 
+/// A container that runs has what the last one at its place left. A supervisor that died when it had started it has not
+/// noted that.
+void settle_left_volumes(const Context& context, const Containers& containers) {
+  if (const auto left = state::all_left_volumes(context.paths, context.project); left && left->empty()) return;
+  for (const auto& [id, container] : containers.all()) {
+    const state::ContainerRecord& record = container->record;
+    if (record.one_off || record.phase != state::Phase::running) continue;
+    const auto settled = state::leave_volumes(context.paths, record.project, record.service, record.number, {});
+    if (!settled) return context.log.write("{}", settled.error().message());
+  }
+}
+
 }  // namespace
 
 Operations::Operations(const Context& context, Containers& containers, Addresses& addresses, Names& names,
@@ -226,6 +238,7 @@ bool Operations::answer_dry_run(const plan::Plan& plan) {
 void Operations::apply(bool start) {
   const auto wanted = application();
   if (!wanted) return;
+  settle_left_volumes(context_, containers_);
   const auto observed = observe(context_, containers_, addresses_, wanted.get());
   if (!observed) return refuse(observed.error());
   const json how = current_->options();
