@@ -26,8 +26,7 @@ void sort_manifests(std::vector<Manifest>& manifests) {
     return std::make_tuple(m.group, rank(m.object), text_at(m.object, {"kind"}),
                            text_at(m.object, {"metadata", "name"}));
   };
-  std::stable_sort(manifests.begin(), manifests.end(),
-                   [&](const Manifest& a, const Manifest& b) { return key(a) < key(b); });
+  std::ranges::stable_sort(manifests, {}, key);
 }
 
 /// Where an object was asked for: a line of a file, else the file of manifests it goes to.

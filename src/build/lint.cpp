@@ -286,8 +286,7 @@ Result<LintReport> lint(const Dockerfile& file) {
   if (directive.skip_all) return report;
   report.warnings = Linter{file}.run();
   std::erase_if(report.warnings, [&](const LintWarning& warning) { return directive.skipped.contains(warning.rule); });
-  std::stable_sort(report.warnings.begin(), report.warnings.end(),
-                   [](const LintWarning& a, const LintWarning& b) { return a.line < b.line; });
+  std::ranges::stable_sort(report.warnings, {}, &LintWarning::line);
   return report;
 }
 
