@@ -67,6 +67,11 @@ bool looks_like_domain(std::string_view first) {
          to_lower(first) != first;
 }
 
+bool is_image_id(std::string_view text) {
+  return text.size() == 64 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
 Error invalid(std::string_view text, std::string_view why) {
   return make_error(Errc::invalid, "invalid image name \"{}\": {}", text.substr(0, 300), why);
 }
@@ -81,8 +86,7 @@ Result<Reference> parse_reference(std::string_view text) {
     result.digest = rest.substr(at + 1);
     rest = rest.substr(0, at);
   }
-  if (rest.size() == 64 &&
-      std::all_of(rest.begin(), rest.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); })) {
+  if (is_image_id(rest)) {
     return invalid(text, "64 hexadecimal digits are an image id");
   }
   const std::size_t slash = rest.find('/');
@@ -123,10 +127,12 @@ std::string Reference::full() const {
 
 std::string Reference::familiar_name() const {
   if (domain != kDefaultDomain) return domain + "/" + path;
-  if (path.starts_with(kOfficialPrefix) && path.find('/', kOfficialPrefix.size()) == std::string::npos) {
-    return path.substr(kOfficialPrefix.size());
-  }
-  return path;
+  const bool official =
+      path.starts_with(kOfficialPrefix) && path.find('/', kOfficialPrefix.size()) == std::string::npos;
+  const std::string name = official ? path.substr(kOfficialPrefix.size()) : path;
+  // Without the host it would be read as another one, or as an id.
+  const bool misread = official ? is_image_id(name) : looks_like_domain(name.substr(0, name.find('/')));
+  return misread ? domain + "/" + path : name;
 }
 
 std::string Reference::familiar() const {

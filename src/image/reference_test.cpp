@@ -30,6 +30,9 @@ TEST(Reference, WrittenPartsAreKept) {
       {"localhost/a", "localhost/a:latest", "localhost/a:latest"},
       {"ghcr.io/a/b__c--d.e:v1", "ghcr.io/a/b__c--d.e:v1", "ghcr.io/a/b__c--d.e:v1"},
       {"[::1]:5000/a", "[::1]:5000/a:latest", "[::1]:5000/a:latest"},
+      {"docker.io/a.b/c", "docker.io/a.b/c:latest", "docker.io/a.b/c:latest"},
+      {"docker.io/localhost/c", "docker.io/localhost/c:latest", "docker.io/localhost/c:latest"},
+      {"docker.io/a.b", "docker.io/library/a.b:latest", "a.b:latest"},
   };
   for (const auto& item : kCases) {
     const Result<Reference> name = parse_reference(item.text);
@@ -37,6 +40,12 @@ TEST(Reference, WrittenPartsAreKept) {
     EXPECT_EQ(name->full(), item.full);
     EXPECT_EQ(name->familiar(), item.familiar);
   }
+}
+
+TEST(Reference, ANameLikeAnIdKeepsItsHost) {
+  const Result<Reference> name = parse_reference("docker.io/library/" + kDigits);
+  ASSERT_TRUE(name);
+  EXPECT_EQ(name->familiar_name(), "docker.io/library/" + kDigits);
 }
 
 TEST(Reference, DigestWithoutTagHasNoTag) {
