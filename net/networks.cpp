@@ -116,9 +116,14 @@ Result<void> Networks::remove_all(std::span<const std::string> names) {
   if (std::erase_if(spreads, spread_is_gone) > 0) TRY(impl_->files.save_spreads(spreads));
   TRY(remove_links(gone));
   TRY(impl_->rules.leave_foreign_chains(bridges));
-  for (const std::string& name : names) TRY(impl_->files.erase(name));
-  TRY_ASSIGN(const std::vector<std::string> left, impl_->files.names());
+  const auto erase_files = [&]() -> Result<void> {
+    for (const std::string& name : names) TRY(impl_->files.erase(name));
+    return {};
+  };
+  TRY_ASSIGN(std::vector<std::string> left, impl_->files.names());
+  std::erase_if(left, [&](const std::string& name) { return std::ranges::count(names, name) > 0; });
   if (!left.empty()) {
+    TRY(erase_files());
     // The files hold the change already, so a rebuild is right as well.
     return impl_->change_rules({}, removed);
   }
@@ -127,7 +132,9 @@ Result<void> Networks::remove_all(std::span<const std::string> names) {
   TRY(impl_->files.save_ports({}));
   impl_->holds.clear();
   TRY_ASSIGN(const bool needed, impl_->rules.others_present());
-  return restore_settings(impl_->files, impl_->rules, needed);
+  TRY(restore_settings(impl_->files, impl_->rules, needed));
+  // Last: who comes after a crash finds by them that something is left to do.
+  return erase_files();
 }
 
 Result<std::vector<Network>> Networks::list() { return impl_->load_all(); }

@@ -65,12 +65,15 @@ class Sandbox:
 
     def let_go(self):
         """The next command brings a supervisor of its own, with its variables."""
-        for pid in self.project.supervisors():
-            try:
-                os.kill(pid, signal.SIGTERM)
-            except ProcessLookupError:
-                pass
-        wait_until(lambda: not self.project.supervisors(), 10, "the supervisor's end", 0.01)
+        def ended():
+            supervisors = self.project.supervisors()
+            for pid in supervisors:  # one that had just begun has died of it, and monitors have brought the next
+                try:
+                    os.kill(pid, signal.SIGTERM)
+                except ProcessLookupError:
+                    pass
+            return not supervisors
+        wait_until(ended, 10, "the supervisor's end", 0.01)
 
     def cut_short(self, command, **variables):
         """Runs the command; whatever becomes of it, it ends."""

@@ -46,7 +46,7 @@ class Scale(TestCase):
 
         def quiet():
             used = [cpu(pid) for pid in (supervisor, *monitors)]
-            time.sleep(0.5)
+            time.sleep(3)  # two seconds after the last command a supervisor gives its memory back
             return [cpu(pid) for pid in (supervisor, *monitors)] == used
         wait_until(quiet, 30, "the end of the work")
         used = [cpu(pid) for pid in (supervisor, *monitors)]
