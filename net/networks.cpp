@@ -441,6 +441,7 @@ Result<void> Networks::sweep(const std::string& project, std::span<const std::st
 
   TRY_ASSIGN(const sys::FileLock lock, impl_->files.lock());
   TRY_ASSIGN(const std::vector<Network> networks, impl_->load_all());
+  if (networks.empty()) return {};
   std::set<std::string> bridges;
   for (const Network& network : networks) {
     bridges.insert(network.bridge);

@@ -44,8 +44,8 @@ std::map<std::string, pid_t> running_monitors(const std::string& project) {
 
 Result<void> Containers::adopt() {
   TRY_ASSIGN(const auto ids, sys::list_directory(context_.paths.containers(context_.project)));
-  if (ids.empty()) return {};
-  const auto monitors = running_monitors(context_.project);
+  std::map<std::string, pid_t> monitors;
+  if (!ids.empty()) monitors = running_monitors(context_.project);
   std::vector<std::string> half_made;
   for (const std::string& id : ids) {
     auto record = state::load_record(context_.paths, context_.project, id);
@@ -58,18 +58,22 @@ Result<void> Containers::adopt() {
     adopt_one(*std::move(record), monitor == monitors.end() ? 0 : monitor->second);
   }
   for (const std::string& id : half_made) remove_leftovers(id);
-  std::vector<std::string> live;
+  std::vector<std::string> live;           // those that may have ports and interfaces
   std::vector<std::string> without_ports;  // a crash in the middle of hand_over() may say otherwise
   std::vector<const ContainerRecord*> running;
   for (const auto& [id, container] : containers_) {
-    live.push_back(id);
+    const bool runs = container->record.phase == Phase::running || container->monitor;
+    if (runs || container->record.restarting || container->record.role != state::Role::plain) live.push_back(id);
     if (container->record.role != state::Role::plain) {
       without_ports.push_back(id);
       for (state::PortRecord& port : container->record.ports) port.host_port = 0;
     }
     if (container->record.role == state::Role::plain && container->monitor) addresses_.recall(container->record);
-    if (container->record.phase == Phase::running || container->monitor) running.push_back(&container->record);
+    if (runs) running.push_back(&container->record);
   }
+  // Also when no container is left: the last one may have gone by a crash before its ports were given back. And before
+  // those that run claim theirs again.
+  if (const auto swept = addresses_.sweep(live); !swept) context_.log.write("{}", swept.error().message());
   if (!without_ports.empty()) {
     if (const auto disowned = addresses_.disown(without_ports); !disowned) {
       context_.log.write("{}", disowned.error().message());
@@ -78,7 +82,6 @@ Result<void> Containers::adopt() {
   if (const auto opened = addresses_.publish_again(running); !opened) {
     context_.log.write("{}", opened.error().message());
   }
-  if (const auto swept = addresses_.sweep(live); !swept) context_.log.write("{}", swept.error().message());
   return {};
 }
 
