@@ -107,11 +107,11 @@ struct Started {
   UniqueFd terminal;
 };
 
-/// Up to `ready` or `running`; undone when it fails.
 /// 126 and 127 speak of the program, as in a shell. The runtime's own failures are 1, as with runc and crun: 125 is what
 /// the engines that call it keep for theirs.
 int status_of(int failure) { return failure == 126 || failure == 127 ? failure : 1; }
 
+/// Up to `ready` or `running`; undone when it fails.
 Result<Started> bring_up(const launch::LaunchPlan& plan, const launch::Options& options, int& exit_code) {
   TRY(check_group_is_free(plan));
   Started started;
