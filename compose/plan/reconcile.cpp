@@ -347,8 +347,10 @@ class Ordering {
       const Node remove = emit_removal(*container, cause);
       surplus_nodes_[container] = remove;
       for (const auto& replica : replicas_of(container->service)) {
-        // It may hold the name or the address of the one that is made.
-        if (replica.number == container->number) graph_.after(nodes_[&replica].create, remove);
+        if (replica.number != container->number) continue;
+        // It may hold the name or the address of the one that is made, and the ports of the one that is started.
+        graph_.after(nodes_[&replica].create, remove);
+        graph_.after(nodes_[&replica].start, remove);
       }
     }
   }

@@ -134,6 +134,21 @@ TEST(Rollout, WhatAnInterruptedUpdateLeftGoes) {
   EXPECT_EQ(plan.ops[0].container_id, "left");
 }
 
+TEST(Rollout, WhatAnInterruptedUpdateLeftGoesBeforeTheOtherStarts) {
+  World world;
+  rolling(world, "start-first", 1);
+  world.observed.containers[0].config_hash = "v2";
+  world.observed.containers[0].state = State::exited;
+  world.observed.containers[0].exit_code = 137;
+  world.container("web").extra = true;
+  world.observed.containers[1].id = "left";
+  const auto plan = *world.plan();
+  EXPECT_EQ(plan.to_text(),
+            "[] -> #1 container:web:1 stop (left by an update)\n"
+            "[1] -> #2 container:web:1 remove (left by an update)\n"
+            "[2] -> #3 container:web:1 start (exited with code 137)\n");
+}
+
 TEST(Rollout, OfTwoAtOnePlaceTheRightOneStays) {
   World world;
   rolling(world, "start-first", 1);
