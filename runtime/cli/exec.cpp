@@ -136,7 +136,7 @@ Result<int> run_process(const Globals& globals, Words words, int& exit_code) {
   if (uid && gid) options.owner.emplace(*uid, *gid);
   options.preserve_fds = static_cast<int>(parse_unsigned(arguments.get("preserve-fds", "0")).value_or(0));
   if (process.rows == 0) own_terminal_size(process.rows, process.columns);
-  options.relayed_terminal = !detach;
+  options.relayed_terminal = !detach && !arguments.has("console-socket");
   if (!detach) block_signals();
   TRY_ASSIGN(container::ExecProcess running, container::exec_in(container, process, options));
   TRY_ASSIGN(container::ExecProcess::Outcome outcome, running.wait_started(plan));
