@@ -5,8 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "base/strings.hpp"
 #include "runtime/rootfs/mount_calls.hpp"
 #include "runtime/rootfs/mounts.hpp"
@@ -20,8 +18,8 @@ using cgroup::Version;
 using launch::RootStep;
 
 bool of_another_user(const launch::LaunchPlan& plan) {
-  return (plan.create_namespaces & CLONE_NEWUSER) != 0 || !sys::in_initial_user_namespace() ||
-         std::ranges::any_of(plan.join_namespaces, [](const auto& entry) { return entry.flag == CLONE_NEWUSER; });
+  return (plan.create_namespaces & CLONE_NEWUSER) != 0 || joins_user_namespace(plan) ||
+         !sys::in_initial_user_namespace();
 }
 
 /// One hierarchy, detached: a bind of the container's directory, which a cgroup namespace of the container shows as the

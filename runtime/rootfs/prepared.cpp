@@ -185,11 +185,14 @@ const PreparedMount* Prepared::find(const RootStep& step) const {
   return found == mounts.end() ? nullptr : &*found;
 }
 
+bool joins_user_namespace(const launch::LaunchPlan& plan) {
+  return std::ranges::any_of(plan.join_namespaces, [](const auto& entry) { return entry.flag == CLONE_NEWUSER; });
+}
+
 Result<Prepared> prepare_mounts(const launch::LaunchPlan& plan) {
   Prepared prepared;
   // An ordinary user, or the root of a user namespace, has no more rights here than the container will have.
-  const bool joins_user =
-      std::ranges::any_of(plan.join_namespaces, [](const auto& entry) { return entry.flag == CLONE_NEWUSER; });
+  const bool joins_user = joins_user_namespace(plan);
   const bool other_user = joins_user || (plan.create_namespaces & CLONE_NEWUSER) != 0;
   const bool for_stranger = other_user && !plan.shared_mounts && ::geteuid() == 0 && sys::in_initial_user_namespace();
   IdMapper mapper;

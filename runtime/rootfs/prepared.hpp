@@ -24,6 +24,9 @@ struct Prepared {
   const PreparedMount* find(const launch::RootStep& step) const;
 };
 
+/// Is there an existing user namespace that the container joins?
+bool joins_user_namespace(const launch::LaunchPlan& plan);
+
 /// The id-mapped mounts of the plan; for a container in a new user namespace, as far as the caller has the rights,
 /// also its other binds, its device nodes and its root. An overlay's layers are id-mapped then: on disk, files keep
 /// the ids that they have inside.

@@ -67,10 +67,7 @@ bool looks_like_domain(std::string_view first) {
          to_lower(first) != first;
 }
 
-bool is_image_id(std::string_view text) {
-  return text.size() == 64 &&
-         std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
+bool is_image_id(std::string_view text) { return is_digest(fmt::format("sha256:{}", text)); }
 
 Error invalid(std::string_view text, std::string_view why) {
   return make_error(Errc::invalid, "invalid image name \"{}\": {}", text.substr(0, 300), why);
