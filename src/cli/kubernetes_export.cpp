@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/strings.hpp"
-#include "cli/builds.hpp"
 #include "cli/project_loading.hpp"
+#include "cli/service_images.hpp"
 #include "compose/kubernetes/disk_paths.hpp"
 #include "image/merged_view.hpp"
 #include "image/reference.hpp"

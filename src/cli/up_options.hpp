@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/builds.hpp"
 #include "cli/context.hpp"
+#include "cli/service_images.hpp"
 
 namespace compose::cli {
 

@@ -7,6 +7,7 @@
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
 #include "cli/pulls.hpp"
+#include "cli/service_images.hpp"
 
 namespace compose::cli {
 namespace {

@@ -2,9 +2,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "cli/builds.hpp"
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
+#include "cli/service_images.hpp"
 #include "cli/session.hpp"
 #include "image/store.hpp"
 

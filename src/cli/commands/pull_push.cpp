@@ -2,10 +2,10 @@
 #include <set>
 
 #include "base/strings.hpp"
-#include "cli/builds.hpp"
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
 #include "cli/pulls.hpp"
+#include "cli/service_images.hpp"
 #include "image/store.hpp"
 
 namespace compose::cli {

@@ -3,11 +3,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/builds.hpp"
 #include "cli/commands/all.hpp"
 #include "cli/context.hpp"
 #include "cli/monitor_attach.hpp"
 #include "cli/run_options.hpp"
+#include "cli/service_images.hpp"
 #include "cli/session.hpp"
 
 namespace compose::cli {
