@@ -10,7 +10,6 @@
 #include "base/strings.hpp"
 #include "cli/builds.hpp"
 #include "cli/pulls.hpp"
-#include "cli/session.hpp"
 #include "image/reference.hpp"
 #include "image/store.hpp"
 
