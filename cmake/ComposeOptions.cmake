@@ -23,8 +23,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(compose_settings INTERFACE -Wno-deprecated-declarations)
 endif()
 if(COMPOSE_SANITIZE)
-  target_compile_options(compose_settings INTERFACE -fsanitize=${COMPOSE_SANITIZE} -fno-omit-frame-pointer)
-  target_link_options(compose_settings INTERFACE -fsanitize=${COMPOSE_SANITIZE})
+  set(sanitize $<$<NOT:$<BOOL:$<TARGET_PROPERTY:COMPOSE_INSIDE>>>:-fsanitize=${COMPOSE_SANITIZE}>)
+  target_compile_options(compose_settings INTERFACE ${sanitize} -fno-omit-frame-pointer)
+  target_link_options(compose_settings INTERFACE ${sanitize})
 else()
   target_compile_options(compose_settings INTERFACE
     $<$<CONFIG:Release>:-fstack-protector-strong> $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
@@ -55,13 +56,15 @@ function(compose_library name)
   target_link_libraries(${name} PUBLIC compose_settings ${arg_LINK})
 endfunction()
 
-# compose_static_program(NAME SOURCES... [LINK libs...]): a helper program without shared libraries
-# (a sanitizer build cannot be static, so there it is an ordinary program).
+# compose_static_program(NAME SOURCES... [LINK libs...] [INSIDE]): a helper program without shared libraries
+# (a sanitizer build cannot be static, so there it is an ordinary program; but one that runs INSIDE containers, which
+# have no libraries of ours, goes without the sanitizers).
 function(compose_static_program name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINK")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "INSIDE" "" "LINK")
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE compose_settings ${arg_LINK})
-  if(NOT COMPOSE_SANITIZE)
+  set_target_properties(${name} PROPERTIES COMPOSE_INSIDE ${arg_INSIDE})
+  if(arg_INSIDE OR NOT COMPOSE_SANITIZE)
     target_link_options(${name} PRIVATE -static)
   endif()
 endfunction()
