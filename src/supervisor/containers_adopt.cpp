@@ -62,14 +62,18 @@ Result<void> Containers::adopt() {
   std::vector<std::string> without_ports;  // a crash in the middle of hand_over() may say otherwise
   std::vector<const ContainerRecord*> running;
   for (const auto& [id, container] : containers_) {
-    const bool runs = container->record.phase == Phase::running || container->monitor;
-    if (runs || container->record.restarting || container->record.role != state::Role::plain) live.push_back(id);
-    if (container->record.role != state::Role::plain) {
-      without_ports.push_back(id);
-      for (state::PortRecord& port : container->record.ports) port.host_port = 0;
+    ContainerRecord& record = container->record;
+    const bool runs = record.phase == Phase::running || container->monitor;
+    const bool plain = record.role == state::Role::plain;
+    const bool is_live = runs || record.restarting || !plain;
+    if (is_live) live.push_back(id);
+    if (!plain) without_ports.push_back(id);
+    // What the sweep takes from a container, its record does not name any longer: its next start opens it again.
+    if (!plain || !is_live) {
+      for (state::PortRecord& port : record.ports) port.host_port = 0;
     }
-    if (container->record.role == state::Role::plain && container->monitor) addresses_.recall(container->record);
-    if (runs) running.push_back(&container->record);
+    if (plain && container->monitor) addresses_.recall(record);
+    if (runs) running.push_back(&record);
   }
   // Also when no container is left: the last one may have gone by a crash before its ports were given back. And before
   // those that run claim theirs again.

@@ -1,9 +1,12 @@
 // A supervisor with real monitors and containers, in a network and mount namespace of its own and below temporary
 // roots. The program is its own `compose supervise`, so that monitors can bring a killed supervisor back.
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -12,6 +15,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "compose/model/project.hpp"
@@ -39,6 +43,11 @@ std::string obstacle() {
     if (!sys::exists(kBusybox)) return std::string{"needs /bin/busybox (package busybox-static)"};
     if (::unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) return std::string{"cannot make namespaces"};
     ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    ifreq loopback{};
+    std::strcpy(loopback.ifr_name, "lo");  // NOLINT: it fits
+    loopback.ifr_flags = IFF_UP;           // NOLINT: the kernel's type
+    const UniqueFd socket{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    if (::ioctl(socket.get(), SIOCSIFFLAGS, &loopback) != 0) return std::string{"cannot bring lo up"};
     // Monitors outlive their supervisors: here they are reaped, not left to the host's init.
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     return std::string{};
@@ -459,6 +468,30 @@ TEST_F(SupervisorTest, ContainersOutliveTheirSupervisorAndANewOneTakesThemUp) {
   const Outcome gone = down();
   EXPECT_TRUE(gone.ok) << gone.error;
   expect_nothing_left();
+}
+
+TEST_F(SupervisorTest, APortThatWasNotedBeforeTheStartIsOpenedByTheNextSupervisor) {
+  service("web", "exec httpd -f -p 80").ports = {{"", 80, "18080", "", "tcp", "", ""}};
+  ASSERT_TRUE(up({{"no_start", true}}).ok);
+  kill_supervisor();
+  // Its last act: the port is open and in the record, the container not started.
+  ContainerRecord record = container("web");
+  ASSERT_EQ(record.ports.size(), 1U);
+  record.ports[0].host_port = 18080;
+  ASSERT_TRUE(state::save_record(paths_, record));
+  ASSERT_TRUE(up().ok);
+  ASSERT_EQ(container("web").ports[0].host_port, 18080);
+  const UniqueFd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(18080);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int connected = -1;
+  for (int i = 0; i < 300 && connected != 0; ++i) {  // httpd takes a moment until it listens
+    connected = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);  // NOLINT
+    if (connected != 0) ::poll(nullptr, 0, 10);
+  }
+  EXPECT_EQ(connected, 0) << std::strerror(errno);
 }
 
 TEST_F(SupervisorTest, AMonitorBringsAKilledSupervisorBack) {

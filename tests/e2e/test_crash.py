@@ -144,6 +144,9 @@ class Sandbox:
         except AssertionError:
             self.case.fail(f"left over: {more}")
 
+    def supervisors_log(self):
+        return machine.read(os.path.join(workspace().run_root, "projects", self.project.name, "supervisor.log"))
+
     def gone(self, seconds=5):
         self.case.assert_nothing_left(self.before, seconds)
 
@@ -342,7 +345,11 @@ class RandomKills(TestCase):
             if "was ended by SIGKILL" not in first.stderr:
                 self.assertEqual(first.returncode, 0, first.stderr)
             box.settle(UP)
-            box.check(version)  # with the data of the first version
+            try:
+                box.check(version)  # with the data of the first version
+            except Exception:
+                print(box.supervisors_log(), flush=True)  # no second run is like this one
+                raise
             box.check_census(expected, but="/volumes/#")  # "down" leaves anonymous volumes where they are
         box.finish()
         print(f"        {rounds} rounds, {kills} kills", flush=True)
