@@ -26,7 +26,7 @@ namespace {
 constexpr int kCannotStart = 125;
 constexpr std::size_t kLinesShown = 10;
 // No event tells that a disk has room again.
-constexpr Duration kSaveAgain = std::chrono::seconds{1};
+constexpr Duration kSaveAtLeastEvery = std::chrono::seconds{30};
 
 std::string without_prefix(const std::string& cidr) { return cidr.substr(0, cidr.find('/')); }
 
@@ -458,11 +458,13 @@ void Containers::save(const Container& container) {
   if (unsaved_.insert(container.record.id).second) {
     context_.log.write("{}; it is tried again until that succeeds", saved.error().message());
   }
-  if (!save_timer_) save_timer_ = context_.loop.call_after(kSaveAgain, [this] { save_again(); });
+  if (!save_timer_) save_timer_ = context_.loop.call_after(save_delay_, [this] { save_again(); });
 }
 
 void Containers::save_again() {
   save_timer_.reset();
+  // A folder that somebody removed stays away, and a disk may be full for days.
+  save_delay_ = std::min(2 * save_delay_, kSaveAtLeastEvery);
   for (const std::string& id : std::exchange(unsaved_, {})) {
     Container* container = find(id);
     if (container == nullptr) continue;
@@ -471,6 +473,7 @@ void Containers::save_again() {
     context_.log.write("the record of {} is written", container->record.name);
     changed(*container);
   }
+  if (unsaved_.empty()) save_delay_ = kFirstSaveAgain;
 }
 
 bool Containers::busy() const {

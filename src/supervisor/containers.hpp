@@ -134,6 +134,8 @@ class Containers {
   bool looking_at_gates_ = false;
   std::set<std::string> gated_;  ///< ids of all that are gated, and of some that were
   std::set<std::string> unsaved_;  // whose records on disk are behind: there was no room for them
+  static constexpr Duration kFirstSaveAgain = std::chrono::seconds{1};
+  Duration save_delay_ = kFirstSaveAgain;  // doubles from try to try
   async::Timer save_timer_;
   std::vector<std::string> to_restore_;
   std::optional<runtime::launch::HostFacts> facts_;
