@@ -97,6 +97,7 @@ class Group {
 
   Result<void> apply(const Plan& plan) const;
   Result<void> freeze() const;
+  /// In whatever hierarchy it, or somebody else, is frozen.
   Result<void> thaw() const;
   Result<bool> frozen() const;
   /// SIGKILL to every process, also frozen ones: cgroup.kill, or freeze–kill–thaw with v1.
@@ -127,6 +128,7 @@ class Group {
   const Place* place(std::string_view controller) const;
   const Place* unified() const;
   const Place* any() const;
+  bool frozen_in_v1() const;
 };
 
 }  // namespace compose::runtime::cgroup

@@ -335,19 +335,29 @@ Result<void> Group::freeze() const {
 Result<void> Group::thaw() const {
   const Place* two = unified();
   const Place* one = place("freezer");
-  const std::string file = two != nullptr   ? two->directory + "/cgroup.freeze"
-                           : one != nullptr ? one->directory + "/freezer.state"
-                                            : std::string{};
-  if (file.empty()) return make_error(Errc::unsupported, "this host has no control group that can freeze");
-  if (const int code = write_file(file, two != nullptr ? "0" : "THAWED"); code != 0) {
-    return os_error_from(code, "write " + file);
+  if (two == nullptr && one == nullptr) {
+    return make_error(Errc::unsupported, "this host has no control group that can freeze");
   }
+  const auto write = [](const std::string& file, const char* value) -> Result<void> {
+    if (const int code = write_file(file, value); code != 0) return os_error_from(code, "write " + file);
+    return {};
+  };
+  if (two == nullptr || frozen_in_v1()) TRY(write(one->directory + "/freezer.state", "THAWED"));
+  if (two != nullptr) TRY(write(two->directory + "/cgroup.freeze", "0"));
   return {};
 }
 
+/// With a hybrid layout freeze() takes v2; others may have taken v1, and there not even SIGKILL ends what is frozen.
+bool Group::frozen_in_v1() const {
+  const Place* freezer = place("freezer");
+  if (freezer == nullptr) return false;
+  const std::string state = read_text(freezer->directory + "/freezer.state");
+  return state == "FROZEN" || state == "FREEZING";
+}
+
 Result<bool> Group::frozen() const {
+  if (frozen_in_v1()) return true;
   if (const Place* place = unified()) return events_say(place->directory, "frozen 1");
-  if (const Place* freezer = place("freezer")) return read_text(freezer->directory + "/freezer.state") != "THAWED";
   return false;
 }
 
@@ -359,6 +369,7 @@ Result<void> Group::kill_all() const {
     std::set<pid_t> left;
     for (const Place& other : places_) collect_processes(other.directory, left);
     for (const pid_t pid : left) ::kill(pid, SIGKILL);
+    if (frozen_in_v1()) TRY(thaw());
     if (code == 0) return {};
     if (code == ENOENT && !sys::exists(place->directory)) return {};
   }

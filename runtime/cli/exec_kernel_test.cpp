@@ -111,6 +111,27 @@ TEST_F(RuntimeProgram, TellsWhyItCannotExec) {
   stop(client);
 }
 
+TEST_F(RuntimeProgram, RefusesAGroupThatIsFrozenAndEndsWhatOthersFroze) {
+  if (!sys::exists("/sys/fs/cgroup/freezer/tasks")) GTEST_SKIP() << "needs a freezer of control groups v1";
+  spec.process->args = {"/bin/sleep", "1000"};
+  spec.linux_.cgroups_path += "-frozen";
+  write_config();
+  const std::string group = "/sys/fs/cgroup/freezer" + spec.linux_.cgroups_path;
+  ASSERT_TRUE(sys::make_directories(group).ok());
+  ASSERT_TRUE(sys::write_kernel_file(group + "/freezer.state", "FROZEN").ok());
+  for (const char* command : {"run", "create"}) {
+    const auto result = runtime({command, "--bundle", folder / "bundle", "own"});
+    EXPECT_EQ(result.status, 1);
+    EXPECT_THAT(result.output, HasSubstr("container's cgroup unexpectedly frozen"));
+  }
+  ASSERT_EQ(::rmdir(group.c_str()), 0);
+  ASSERT_EQ(runtime({"run", "--detach", "--bundle", folder / "bundle", "own"}).status, 0);
+  ASSERT_TRUE(sys::write_kernel_file(group + "/freezer.state", "FROZEN").ok());
+  EXPECT_THAT(runtime({"state", "own"}).output, HasSubstr("\"status\": \"paused\""));
+  EXPECT_EQ(runtime({"delete", "--force", "own"}).status, 0);
+  EXPECT_FALSE(sys::exists(group));
+}
+
 TEST_F(RuntimeProgram, GoesThroughAWholeLifeByItself) {
   spec.process->args = {"/bin/sleep", "1000"};
   spec.linux_.cgroups_path += "-own";
