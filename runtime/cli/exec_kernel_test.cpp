@@ -263,6 +263,32 @@ TEST_F(RuntimeProgram, SendsItsTerminalsToTheConsoleSocket) {
   EXPECT_EQ(runtime({"delete", "--force", "own"}).status, 0);
 }
 
+TEST_F(RuntimeProgram, RelaysItsTerminalWithOneCarriageReturnALine) {
+  spec.process->terminal = true;
+  spec.process->args = {"/bin/sh", "-c", "test -t 1 && echo one; echo two"};
+  write_config();
+  const std::vector<std::string> run = {"run", "--bundle", folder / "bundle", "own"};
+  EXPECT_EQ(runtime(run).output, "one\ntwo\n") << "into a file";
+  const UniqueFd ours{::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)};
+  ASSERT_TRUE(ours.valid() && ::grantpt(ours.get()) == 0 && ::unlockpt(ours.get()) == 0);
+  const UniqueFd theirs{::open(::ptsname(ours.get()), O_RDWR | O_NOCTTY | O_CLOEXEC)};
+  ASSERT_TRUE(theirs.valid());
+  const auto program = sys::program_path("compose-runtime");
+  ASSERT_TRUE(program.ok());
+  sys::SpawnOptions options;
+  options.program = *program;
+  options.arguments = {"compose-runtime", "--root", root()};
+  options.arguments.insert(options.arguments.end(), run.begin(), run.end());
+  options.fds = {{theirs.get(), 0}, {theirs.get(), 1}, {theirs.get(), 2}};
+  auto child = sys::spawn(options);
+  ASSERT_TRUE(child.ok());
+  ASSERT_TRUE(sys::wait_child(child->pid).ok());
+  char text[256];
+  const ssize_t size = ::read(ours.get(), text, sizeof text);
+  ASSERT_GT(size, 0);
+  EXPECT_EQ(std::string(text, static_cast<std::size_t>(size)), "one\r\ntwo\r\n") << "on a terminal";
+}
+
 bool eventually(const std::function<bool()>& holds) {
   for (int attempt = 0; attempt < 20000; ++attempt) {
     if (holds()) return true;

@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "supervisor/containers.hpp"
+#include "supervisor/leftovers.hpp"
 #include "sys/process.hpp"
 
 namespace compose::supervisor {
@@ -194,6 +195,7 @@ void Containers::on_lost(Container& container) {
 
 void Containers::end_lost(Container& container, bool started) {
   ContainerRecord& record = container.record;
+  remove_half_written(context_.paths, record.project, record.id);  // it may have been writing down the end
   if (!started) return fail_start(container, Error{Errc::failed, "its monitor ended before it ran"}, kKilled);
   // Its output and its exit code are lost with the monitor; a container nobody keeps is ended, not guessed about.
   context_.log.write("the monitor of {} was lost", record.name);

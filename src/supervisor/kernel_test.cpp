@@ -531,6 +531,10 @@ TEST_F(SupervisorTest, AContainerWhoseMonitorWasKilledIsEndedAndItsPolicyApplied
   ASSERT_TRUE(up().ok);
   const ContainerRecord web = container("web");
   const ContainerRecord again = container("again");
+  // What a monitor was writing when it was killed.
+  const std::string half_written =
+      fmt::format("{}/exit.json.tmp-{}-0", paths_.container(project_.name, web.id), monitor_of(web));
+  ASSERT_TRUE(sys::write_file_atomic(half_written, "{"));
   for (const ContainerRecord& record : {web, again}) ASSERT_EQ(::kill(monitor_of(record), SIGKILL), 0);
   int starts = 0;
   wait_for_event(events, [&](const json& event) { return event.value("action", "") == "start" && ++starts == 3; });
@@ -538,6 +542,7 @@ TEST_F(SupervisorTest, AContainerWhoseMonitorWasKilledIsEndedAndItsPolicyApplied
   EXPECT_EQ(container("web").exit_code, 137);
   EXPECT_FALSE(alive(web));
   EXPECT_FALSE(alive(again));
+  EXPECT_FALSE(sys::exists(half_written));
   EXPECT_EQ(container("again").status(), "running");
   const Outcome gone = down();
   EXPECT_TRUE(gone.ok) << gone.error;

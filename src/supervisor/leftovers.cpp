@@ -35,16 +35,18 @@ void remove_undescribed(const state::Paths& paths, const std::string& volume) {
 
 }  // namespace
 
+void remove_half_written(const state::Paths& paths, const std::string& project, const std::string& id) {
+  sweep(paths.container(project, id));
+  sweep(paths.run_container(id));
+}
+
 void remove_half_written(const state::Paths& paths, const std::string& project) {
   for (const std::string& directory : {paths.root(), paths.root() + "/networks", paths.run_root(),
                                        paths.project(project), paths.run_project(project)}) {
     sweep(directory);
   }
   if (const auto ids = sys::list_directory(paths.containers(project))) {
-    for (const std::string& id : *ids) {
-      sweep(paths.container(project, id));
-      sweep(paths.run_container(id));
-    }
+    for (const std::string& id : *ids) remove_half_written(paths, project, id);
   }
   if (const auto volumes = sys::list_directory(paths.volumes())) {
     for (const std::string& name : *volumes) {
