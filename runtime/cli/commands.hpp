@@ -38,5 +38,7 @@ Result<int> write_spec(const Globals& globals, Words words);
 Result<std::string> only_id(const Arguments& arguments);
 /// A failure whose exit status is not 1 (127 and 126 of a command that cannot be run).
 Result<int> fail_with(int status, const std::string& message);
+/// On standard error, a line each.
+void warn(std::span<const std::string> warnings);
 
 }  // namespace compose::runtime::cli

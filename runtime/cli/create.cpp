@@ -50,6 +50,7 @@ Result<launch::LaunchPlan> make_plan(const Globals& globals, const Arguments& ar
   TRY_ASSIGN(launch::HostFacts facts, launch::probe_host());
   if (globals.no_cgroups) facts.cgroup_writable = false;
   TRY_ASSIGN(launch::LaunchPlan plan, launch::compile(request, facts).with("{}", config));
+  if (request.spec.process) warn(launch::capability_warnings(*request.spec.process, facts));
   // The program must know that the sockets are its own (sd_listen_fds(3)): it is process 1 in there.
   if (const char* listen = std::getenv("LISTEN_FDS"); listen != nullptr) {
     plan.process.env.insert(plan.process.env.end(), {fmt::format("LISTEN_FDS={}", listen), "LISTEN_PID=1"});

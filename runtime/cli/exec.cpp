@@ -86,6 +86,7 @@ Result<launch::ProcessPlan> from_file(const Arguments& arguments, const launch::
   if (arguments.flag("tty")) wanted.terminal = true;
   TRY_ASSIGN(const launch::HostFacts facts, launch::probe_host());
   TRY_ASSIGN(launch::ProcessPlan process, launch::compile_process(wanted, facts).with("{}", arguments.get("process")));
+  warn(launch::capability_warnings(wanted, facts));
   process.seccomp_program = base.seccomp_program;
   process.seccomp_flags = base.seccomp_flags;
   process.personality = base.personality;

@@ -144,6 +144,10 @@ Result<int> fail_with(int status, const std::string& message) {
   return make_error(Errc::failed, "{}", message);
 }
 
+void warn(std::span<const std::string> warnings) {
+  for (const std::string& warning : warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+}
+
 }  // namespace compose::runtime::cli
 
 int main(int argc, char** argv) { return compose::runtime::cli::main_of(argc, argv); }

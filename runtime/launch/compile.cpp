@@ -1,9 +1,11 @@
+#include <fmt/ranges.h>
 #include <sched.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
 
 #include <array>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/strings.hpp"
 #include "runtime/launch/compile_parts.hpp"
@@ -216,6 +218,28 @@ Result<ProcessPlan> compile_process(const spec::Process& process, const HostFact
   plan.oom_score_adj = process.oom_score_adj;
   TRY(compile_scheduling(process, plan));
   return plan;
+}
+
+std::vector<std::string> capability_warnings(const spec::Process& process, const HostFacts& facts) {
+  if (!process.capabilities) return {};
+  const spec::Capabilities& wanted = *process.capabilities;
+  std::set<std::string> unavailable;
+  for (const auto* set : {&wanted.bounding, &wanted.effective, &wanted.inheritable, &wanted.permitted, &wanted.ambient}) {
+    for (const std::string& name : *set) {
+      if ((security::capability_mask({name}) & facts.capabilities) == 0) unavailable.insert(name);
+    }
+  }
+  std::vector<std::string> warnings;
+  if (!unavailable.empty()) {
+    warnings.push_back(fmt::format("ignoring unknown or unavailable capabilities: [{}]", fmt::join(unavailable, " ")));
+  }
+  const std::uint64_t possible =
+      security::capability_mask(wanted.inheritable) & security::capability_mask(wanted.permitted);
+  for (const std::string& name : wanted.ambient) {
+    if (unavailable.contains(name) || (security::capability_mask({name}) & possible) != 0) continue;
+    warnings.push_back(fmt::format("can't raise ambient capability {}: it is not inheritable and permitted", name));
+  }
+  return warnings;
 }
 
 Result<LaunchPlan> compile(const CompileRequest& original, const HostFacts& facts) {

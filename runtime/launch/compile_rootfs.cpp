@@ -1,3 +1,4 @@
+#include <sched.h>
 #include <sys/mount.h>
 
 #include <algorithm>
@@ -58,8 +59,11 @@ Result<RootStep> compile_mount(const spec::Mount& mount, const std::string& wher
     // Without mappings of its own the mount takes the container's.
     step.uid_mappings = plan.uid_mappings;
     step.gid_mappings = plan.gid_mappings;
+    const auto joined = std::ranges::find(plan.join_namespaces, std::uint64_t{CLONE_NEWUSER}, &NamespacePath::flag);
+    if (joined != plan.join_namespaces.end()) step.id_map_of = joined->path;
   }
-  if (step.uid_mappings.empty() != step.gid_mappings.empty() || (options.id_map && step.uid_mappings.empty())) {
+  const bool has_none = step.uid_mappings.empty() && step.id_map_of.empty();
+  if (step.uid_mappings.empty() != step.gid_mappings.empty() || (options.id_map && has_none)) {
     return make_error(Errc::invalid, "{}: an id-mapped mount needs mappings of uids and gids", where);
   }
   if (step.target == "/") return make_error(Errc::invalid, "{}: a mount cannot replace the root", where);
@@ -76,7 +80,7 @@ Result<RootStep> compile_mount(const spec::Mount& mount, const std::string& wher
   } else if (mount.type.empty()) {
     return make_error(Errc::invalid, "{}: the mount has no type", where);
   }
-  if (step.kind != Kind::bind && (!step.uid_mappings.empty() || !step.gid_mappings.empty())) {
+  if (step.kind != Kind::bind && (!has_none || !step.gid_mappings.empty())) {
     return make_error(Errc::invalid, "{}: id mappings are for bind mounts", where);
   }
   if (step.target == "/proc" && step.kind != Kind::bind && mount.type != "proc") {

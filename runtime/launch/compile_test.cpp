@@ -4,6 +4,7 @@
 #include "runtime/launch/compile_parts.hpp"
 #include "runtime/launch/plan.hpp"
 #include "runtime/rootfs/mount_options.hpp"
+#include "runtime/security/capabilities.hpp"
 #include "runtime/security/user.hpp"
 
 namespace compose::runtime::launch {
@@ -34,6 +35,23 @@ CompileRequest request() {
 std::string error_of(const CompileRequest& wrong) {
   auto plan = compile(wrong, facts());
   return plan ? "" : plan.error().message();
+}
+
+TEST(Compile, TellsWhichCapabilitiesItLeavesOut) {
+  spec::Process process;
+  EXPECT_THAT(capability_warnings(process, facts()), ::testing::IsEmpty());
+  auto& wanted = process.capabilities.emplace();
+  wanted.permitted = {"CAP_KILL", "CAP_CHOWN"};
+  wanted.inheritable = {"CAP_KILL"};
+  wanted.ambient = {"CAP_KILL"};
+  HostFacts host = facts();
+  host.capabilities = security::capability_mask({"CAP_KILL", "CAP_CHOWN"});
+  EXPECT_THAT(capability_warnings(process, host), ::testing::IsEmpty());
+  wanted.bounding = {"CAP_KILL", "CAP_SYS_ADMIN", "CAP_FROM_THE_FUTURE"};
+  wanted.ambient = {"CAP_SYS_ADMIN", "CAP_KILL", "CAP_CHOWN"};
+  EXPECT_THAT(capability_warnings(process, host),
+              ::testing::ElementsAre("ignoring unknown or unavailable capabilities: [CAP_FROM_THE_FUTURE CAP_SYS_ADMIN]",
+                                     "can't raise ambient capability CAP_CHOWN: it is not inheritable and permitted"));
 }
 
 TEST(Compile, FlattensAContainer) {

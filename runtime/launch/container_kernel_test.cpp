@@ -303,6 +303,18 @@ TEST_F(ContainerTest, JoinsTheUserNamespaceOfAnother) {
   EXPECT_EQ(output_of("cat /proc/self/uid_map | tr -s ' '; echo pid $$; id -u"), " 0 100000 1000\npid 1\n0\n");
 }
 
+TEST_F(ContainerTest, MapsTheIdsOfAMountAsThoseOfTheNamespaceItJoins) {
+  if (lacks_mapped_mounts(folder.path())) GTEST_SKIP() << "this kernel's tmpfs has no id-mapped mounts (Linux 6.3)";
+  const UniqueFd space = user_namespace_of(100000);
+  if (!space.valid()) GTEST_SKIP() << "no right to map ids";
+  spec.linux_.namespaces.push_back({"user", fmt::format("/proc/{}/fd/{}", ::getpid(), space.get())});
+  ASSERT_EQ(::chown((folder / "bundle/rootfs").c_str(), 100000, 100000), 0);
+  ASSERT_TRUE(sys::make_directories(folder / "source").ok());
+  ASSERT_EQ(::chown((folder / "source").c_str(), 7, 8), 0);
+  spec.mounts.push_back({"/mapped", "bind", folder / "source", {"bind", "idmap"}, {}, {}});
+  EXPECT_EQ(output_of("stat -c %u:%g /mapped"), "7:8\n");
+}
+
 TEST_F(ContainerTest, HasTheMemoryPolicyAndAllCpus) {
   if (!sys::exists("/proc/self/numa_maps")) GTEST_SKIP() << "this kernel knows no memory policies";
   spec.linux_.memory_policy = {"MPOL_BIND", "0", {"MPOL_F_STATIC_NODES"}};

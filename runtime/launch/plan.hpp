@@ -79,6 +79,7 @@ struct RootStep {
   std::uint32_t mode = 0, uid = 0, gid = 0;
   std::uint32_t major = 0, minor = 0;
   std::vector<spec::IdMapping> uid_mappings, gid_mappings;  ///< an id-mapped mount
+  std::string id_map_of;                                    ///< …by the mappings of this user namespace
   bool recursive_id_map = false;                            ///< of the whole tree ("ridmap")
 };
 
@@ -172,6 +173,9 @@ struct LaunchPlan {
 Result<LaunchPlan> compile(const CompileRequest& request, const HostFacts& facts);
 /// The process part alone, for exec; `base` gives seccomp and labels that the container has.
 Result<ProcessPlan> compile_process(const spec::Process& process, const HostFacts& facts);
+/// What is left out of its capabilities, and must be told (config.md, "capabilities"): names that nobody knows or that
+/// this process has no right to give, and ambient ones that are not inheritable and permitted.
+std::vector<std::string> capability_warnings(const spec::Process& process, const HostFacts& facts);
 
 /// Bytes for the monitor and for the container's state directory; versioned.
 std::string serialize(const LaunchPlan& plan);

@@ -8,7 +8,7 @@
 
 namespace compose::runtime {
 
-inline constexpr std::uint64_t kPlanVersion = 4;
+inline constexpr std::uint64_t kPlanVersion = 5;
 
 template <typename T, typename U>
 concept IsMaybeConst = std::same_as<std::remove_const_t<T>, U>;
@@ -88,6 +88,7 @@ void fields(A& a, T& v) {
   a("minor", v.minor);
   a("uid_mappings", v.uid_mappings);
   a("gid_mappings", v.gid_mappings);
+  a("id_map_of", v.id_map_of);
   a("recursive_id_map", v.recursive_id_map);
 }
 template <typename A, IsMaybeConst<ResourceLimit> T>

@@ -46,6 +46,19 @@ Result<UniqueFd> namespace_for(const std::string& uids, const std::string& gids)
   return result;
 }
 
+Result<void> set_id_map(int mount, int user_namespace, bool recursive) {
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<std::uint64_t>(user_namespace);
+  const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U);
+  if (::mount_setattr(mount, "", flags, &attributes, sizeof attributes) == 0) return {};
+  if (errno == EINVAL) {
+    return make_error(Errc::unsupported, "{} cannot map ids",
+                      recursive ? "its file system, or one mounted below it," : "its file system");
+  }
+  return os_error("map ids");
+}
+
 }  // namespace
 
 Result<void> IdMapper::map(int mount, const std::vector<spec::IdMapping>& uids,
@@ -59,16 +72,13 @@ Result<void> IdMapper::map(int mount, const std::vector<spec::IdMapping>& uids,
     known_.push_back({uid_text, gid_text, std::move(space)});
     found = std::prev(known_.end());
   }
-  mount_attr attributes{};
-  attributes.attr_set = MOUNT_ATTR_IDMAP;
-  attributes.userns_fd = static_cast<std::uint64_t>(found->space.get());
-  const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U);
-  if (::mount_setattr(mount, "", flags, &attributes, sizeof attributes) == 0) return {};
-  if (errno == EINVAL) {
-    return make_error(Errc::unsupported, "{} cannot map ids",
-                      recursive ? "its file system, or one mounted below it," : "its file system");
-  }
-  return os_error("map ids");
+  return set_id_map(mount, found->space.get(), recursive);
+}
+
+Result<void> IdMapper::map_as(int mount, const std::string& user_namespace, bool recursive) {
+  const UniqueFd space{::open(user_namespace.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!space.valid()) return os_error("open {}", user_namespace);
+  return set_id_map(mount, space.get(), recursive);
 }
 
 std::string map_text(const std::vector<spec::IdMapping>& mappings) {

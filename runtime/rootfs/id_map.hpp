@@ -17,6 +17,8 @@ class IdMapper {
   /// `mount` is a detached copy; files of id containerID look as if they were hostID's, and the other way round.
   Result<void> map(int mount, const std::vector<spec::IdMapping>& uids, const std::vector<spec::IdMapping>& gids,
                    bool recursive);
+  /// The same with the mappings of a user namespace that exists: the file below /proc, or a mount of it.
+  static Result<void> map_as(int mount, const std::string& user_namespace, bool recursive);
 
  private:
   struct Known {

@@ -197,13 +197,15 @@ Result<Prepared> prepare_mounts(const launch::LaunchPlan& plan) {
   const bool for_stranger = other_user && !plan.shared_mounts && ::geteuid() == 0 && sys::in_initial_user_namespace();
   IdMapper mapper;
   for (const auto& step : plan.steps) {
-    const bool mapped = !step.uid_mappings.empty();
+    const bool mapped = !step.uid_mappings.empty() || !step.id_map_of.empty();
     if (step.kind != Kind::bind || (!mapped && !for_stranger)) continue;
     const auto make = [&]() -> Result<UniqueFd> {
       TRY_ASSIGN(UniqueFd tree, clone_mount(AT_FDCWD, step.source, step.recursive, step.no_follow).with("bind source"));
       if (mapped) {
-        TRY(mapper.map(tree.get(), step.uid_mappings, step.gid_mappings, step.recursive_id_map)
-                .with("{}", step.source));
+        auto done = step.id_map_of.empty()
+                        ? mapper.map(tree.get(), step.uid_mappings, step.gid_mappings, step.recursive_id_map)
+                        : IdMapper::map_as(tree.get(), step.id_map_of, step.recursive_id_map);
+        TRY(std::move(done).with("{}", step.source));
       }
       return tree;
     };
