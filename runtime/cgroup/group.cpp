@@ -31,6 +31,16 @@ std::string read_text(const std::string& path) {
   return text ? std::string{trim(*text)} : std::string{};
 }
 
+/// Pairs that must fit together at any time: in one direction of a change the second has to be written first. memsw may
+/// not be below memory, a runtime not above its period, nor the share of time, on the way, above a parent's.
+bool may_go_second(std::string_view first, std::string_view second) {
+  static constexpr std::pair<std::string_view, std::string_view> kPairs[] = {
+      {"memory.limit_in_bytes", "memory.memsw.limit_in_bytes"},
+      {"cpu.cfs_period_us", "cpu.cfs_quota_us"},
+      {"cpu.rt_period_us", "cpu.rt_runtime_us"}};
+  return std::ranges::find(kPairs, std::pair{first, second}) != std::end(kPairs);
+}
+
 /// A new v1 cpuset group has no cpus and memory nodes and takes no process until it gets some
 /// (Documentation/admin-guide/cgroup-v1/cpusets.rst).
 void inherit_cpuset(const std::string& directory) {
@@ -283,16 +293,8 @@ Result<void> Group::apply(const Plan& plan) const {
       code = write_setting(where->directory + "/" + file, setting.value);
       if (code != ENOENT && code != EACCES) break;
     }
-    // memsw may not be below memory at any time: when the pair grows, memsw goes first.
-    if (code == EINVAL && setting.file == "memory.limit_in_bytes" && i + 1 < plan.settings.size() &&
-        plan.settings[i + 1].file == "memory.memsw.limit_in_bytes") {
-      write_file(where->directory + "/memory.memsw.limit_in_bytes", plan.settings[i + 1].value);
-      code = write_file(where->directory + "/" + setting.file, setting.value);
-    }
-    // Below a parent with a quota the share of time may not rise on the way either: the other order then.
-    if (code == EINVAL && setting.file == "cpu.cfs_period_us" && i + 1 < plan.settings.size() &&
-        plan.settings[i + 1].file == "cpu.cfs_quota_us") {
-      write_file(where->directory + "/cpu.cfs_quota_us", plan.settings[i + 1].value);
+    if (code == EINVAL && i + 1 < plan.settings.size() && may_go_second(setting.file, plan.settings[i + 1].file)) {
+      write_file(where->directory + "/" + plan.settings[i + 1].file, plan.settings[i + 1].value);
       code = write_file(where->directory + "/" + setting.file, setting.value);
     }
     // A write-only attribute that this kernel was built without shows as EACCES from open() of a missing cgroup file.

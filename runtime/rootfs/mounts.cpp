@@ -146,6 +146,12 @@ Result<void> StepRunner::filesystem(const RootStep& step) {
   for (const auto& word : split(step.data, ',')) {
     if (!word.empty()) TRY(system.option(word));
   }
+  if (step.type == "tmpfs" && was_there && step.data.find("mode=") == std::string::npos) {
+    // Without a mode of its own a tmpfs takes the one of the directory it covers, as under Docker.
+    struct stat covered{};
+    if (::fstat(target.get(), &covered) != 0) return os_error("read the mode");
+    TRY(system.option(fmt::format("mode={:o}", covered.st_mode & 07777)));
+  }
   if (step.superblock_flags & MS_SYNCHRONOUS) TRY(system.option("sync"));
   if (step.superblock_flags & MS_DIRSYNC) TRY(system.option("dirsync"));
   if (step.superblock_flags & MS_MANDLOCK) TRY(system.option("mand"));
@@ -153,8 +159,8 @@ Result<void> StepRunner::filesystem(const RootStep& step) {
   if (!plan_.mount_label.empty() && (step.type == "tmpfs" || step.type == "mqueue" || step.type == "devpts")) {
     TRY(system.option("context=" + plan_.mount_label));
   }
-  // Its mode is set and content copied before the mount can be read-only.
-  const std::uint64_t late = step.type == "tmpfs" || step.copy_up ? step.attr_set & MOUNT_ATTR_RDONLY : 0;
+  // Its content is copied before the mount can be read-only.
+  const std::uint64_t late = step.copy_up ? step.attr_set & MOUNT_ATTR_RDONLY : 0;
   auto made = system.mount(step.attr_set & ~late);
   if (!made && step.type == "sysfs" && made.error().sys_errno() == EPERM) {
     // It shows a network, and this one belongs to another user namespace: the host's, read-only.
@@ -162,14 +168,6 @@ Result<void> StepRunner::filesystem(const RootStep& step) {
   }
   if (!made) return std::move(made).error();
   const UniqueFd mount = std::move(*made);
-  if (step.type == "tmpfs" && was_there && step.data.find("mode=") == std::string::npos) {
-    // Without a mode of its own a tmpfs takes the one of the directory it
-    // covers, as under Docker.
-    struct stat covered{};
-    if (::fstat(target.get(), &covered) == 0 && ::fchmodat(mount.get(), ".", covered.st_mode & 07777, 0) != 0) {
-      return os_error("set the mode");
-    }
-  }
   if (step.copy_up) TRY(copy_directory(target.get(), mount.get()));
   if (late != 0) TRY(set_mount_attributes(mount.get(), late, 0, false));
   if (step.propagation != 0) TRY(set_mount_propagation(mount.get(), step.propagation));

@@ -12,6 +12,7 @@
 #include "base/sha256.hpp"
 #include "base/unique_fd.hpp"
 #include "runtime/launch/codec.hpp"
+#include "runtime/security/seccomp_unknown.hpp"
 #include "sys/file.hpp"
 
 namespace compose::runtime::spec {
@@ -134,7 +135,7 @@ Result<std::string> compile_program(const spec::Seccomp& seccomp) {
   ::seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_NNP, 0);
   ::seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
   for (const auto& name : seccomp.architectures) {
-    const auto arch = lookup(kArchitectures, name);
+    const auto arch = architecture_of(name);
     if (!arch) return make_error(Errc::invalid, "unknown architecture \"{}\"", name);
     const int code = ::seccomp_arch_add(context.get(), *arch);
     if (code < 0 && code != -EEXIST) return os_error_from(-code, fmt::format("architecture \"{}\"", name));
@@ -148,7 +149,8 @@ Result<std::string> compile_program(const spec::Seccomp& seccomp) {
     return os_error_from(-code, "export the filter");
   }
   ::lseek(file.get(), 0, SEEK_SET);
-  return sys::read_all(file.get());
+  TRY_ASSIGN(const std::string filter, sys::read_all(file.get()));
+  return refuse_unknown_calls(seccomp, default_action) + filter;
 }
 
 Result<std::uint32_t> parse_flags(const spec::Seccomp& seccomp) {
@@ -178,6 +180,7 @@ std::string cache_key(const spec::Seccomp& seccomp) {
   codec::Encoder encoder;
   encoder("libseccomp",
           fmt::format("{}.{}.{} {}", version->major, version->minor, version->micro, ::seccomp_arch_native()));
+  encoder("unknown calls", true);
   encoder("action", seccomp.default_action);
   encoder("errno", seccomp.default_errno_ret);
   encoder("architectures", seccomp.architectures);
@@ -208,6 +211,8 @@ Result<Filter> compile_seccomp(const spec::Seccomp& seccomp, const std::string& 
   }
   return filter;
 }
+
+std::optional<std::uint32_t> architecture_of(const std::string& name) { return lookup(kArchitectures, name); }
 
 std::vector<std::string> seccomp_actions() {
   std::vector<std::string> names;

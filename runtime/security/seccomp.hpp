@@ -1,6 +1,7 @@
 #pragma once
 // From the specification's seccomp object (config-linux.md, "Seccomp") to the kernel's filter program.
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/error.hpp"
@@ -21,6 +22,8 @@ Result<Filter> compile_seccomp(const spec::Seccomp& seccomp, const std::string& 
 /// seccomp(2) SECCOMP_SET_MODE_FILTER. Gives the listener's descriptor when the flags ask for one, else -1.
 Result<int> load_seccomp(const std::string& program, std::uint32_t flags);
 
+/// libseccomp's SCMP_ARCH_* of the specification's name.
+std::optional<std::uint32_t> architecture_of(const std::string& name);
 /// The names our libseccomp knows, for `features`.
 std::vector<std::string> seccomp_actions();
 std::vector<std::string> seccomp_architectures();
