@@ -82,6 +82,10 @@ class Group {
   /// The group as it is; missing directories are no error (see exists()).
   static Group open(const Layout& layout, const std::string& path);
 
+  /// The group `sub` below this one, in the v1 hierarchies of these controllers or, without any, in all. A controller
+  /// without a hierarchy of its own is an error, a group that is not there none.
+  Result<Group> below(const std::vector<std::string>& controllers, const std::string& sub) const;
+
   const std::string& path() const { return path_; }
   /// "controller[,controller]" (or "" for v2) to directory, for state files and stats.
   std::map<std::string, std::string> directories() const;

@@ -208,6 +208,22 @@ Group Group::open(const Layout& layout, const std::string& path) {
   return group;
 }
 
+Result<Group> Group::below(const std::vector<std::string>& controllers, const std::string& sub) const {
+  Group group = *this;
+  if (controllers.empty()) {
+    for (Place& place : group.places_) place.directory += "/" + sub;
+  }
+  for (const std::string& controller : controllers) {
+    const Place* found = place(controller);
+    if (found == nullptr || found->version != Version::v1) {
+      return make_error(Errc::invalid, "unknown controller \"{}\": no hierarchy of version 1 has it", controller);
+    }
+    const auto index = static_cast<std::size_t>(found - places_.data());
+    group.places_[index].directory = places_[index].directory + "/" + sub;
+  }
+  return group;
+}
+
 Result<Group> Group::create(const Layout& layout, const Plan& plan) {
   Group group = open(layout, plan.path);
   Result<void> done;

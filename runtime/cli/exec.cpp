@@ -80,6 +80,22 @@ Result<launch::ProcessPlan> from_options(const Arguments& arguments, launch::Pro
   return process;
 }
 
+/// "[CONTROLLER[,CONTROLLER…]:]PATH", once or more.
+Result<std::vector<std::pair<std::vector<std::string>, std::string>>> parse_cgroups(
+    const std::vector<std::string>& words) {
+  std::vector<std::pair<std::vector<std::string>, std::string>> groups;
+  for (const std::string& word : words) {
+    const auto colon = word.find(':');
+    const bool named = colon != std::string::npos;
+    const std::string path = named ? word.substr(colon + 1) : word;
+    if (("/" + path + "/").find("/../") != std::string::npos) {
+      return make_error(Errc::invalid, "--cgroup {}: bad sub cgroup path: `..` components are not allowed", word);
+    }
+    groups.emplace_back(named ? split(word.substr(0, colon), ',') : std::vector<std::string>{}, path);
+  }
+  return groups;
+}
+
 Result<launch::ProcessPlan> from_file(const Arguments& arguments, const launch::ProcessPlan& base) {
   TRY_ASSIGN(const std::string text, sys::read_file(arguments.get("process")));
   TRY_ASSIGN(spec::Process wanted, spec::parse_process(text).with("{}", arguments.get("process")));
@@ -126,11 +142,7 @@ Result<int> run_process(const Globals& globals, Words words, int& exit_code) {
   }
   container::ExecOptions options;
   options.die_with_us = !detach;
-  options.cgroup = arguments.get("cgroup");
-  if (("/" + options.cgroup + "/").find("/../") != std::string::npos) {
-    return make_error(Errc::invalid, "--cgroup {}: bad sub cgroup path: `..` components are not allowed",
-                      options.cgroup);
-  }
+  TRY_ASSIGN(options.cgroups, parse_cgroups(arguments.all("cgroup")));
   options.shared_mounts = plan.shared_mounts;
   const auto uid = rootfs::id_outside(plan.uid_mappings, 0);
   const auto gid = rootfs::id_outside(plan.gid_mappings, 0);

@@ -14,6 +14,7 @@
 
 #include <cstring>
 #include <functional>
+#include <regex>
 #include <thread>
 
 #include "base/strings.hpp"
@@ -108,6 +109,24 @@ TEST_F(RuntimeProgram, TellsWhyItCannotExec) {
   EXPECT_EQ(exec({id(), "sh", "-c", "kill -9 $$"}).status, 137);
   EXPECT_EQ(exec({"no-such-container", "true"}).output,
             "compose-runtime: container \"no-such-container\" does not exist\n");
+  stop(client);
+}
+
+TEST_F(RuntimeProgram, ExecsIntoGroupsBelowTheContainers) {
+  if (!sys::exists("/sys/fs/cgroup/memory/tasks")) GTEST_SKIP() << "needs control groups v1";
+  auto client = start_sleeping();
+  for (const char* hierarchy : {"memory", "pids"}) {
+    ASSERT_TRUE(sys::make_directories(fmt::format("/sys/fs/cgroup/{}{}/below", hierarchy, spec.linux_.cgroups_path)));
+  }
+  const auto groups = [&](std::vector<std::string> options) {
+    options.insert(options.end(), {id(), "sh", "-c", "grep -E ':(memory|pids|cpuset):' /proc/self/cgroup | sort -t: -k2"});
+    return std::regex_replace(exec(options).output, std::regex{"(^|\n)[0-9]+:"}, "$1");
+  };
+  EXPECT_EQ(groups({}), "cpuset:/\nmemory:/\npids:/\n");
+  EXPECT_EQ(groups({"--cgroup", "memory,pids:below"}), "cpuset:/\nmemory:/below\npids:/below\n");
+  EXPECT_EQ(groups({"--cgroup", "memory:below", "--cgroup", "pids:/"}), "cpuset:/\nmemory:/below\npids:/\n");
+  EXPECT_THAT(exec({"--cgroup", "nosuch:below", id(), "true"}).output, HasSubstr("unknown controller \"nosuch\""));
+  EXPECT_THAT(exec({"--cgroup", "cpuset:below", id(), "true"}).output, HasSubstr("No such file"));
   stop(client);
 }
 

@@ -160,8 +160,9 @@ Result<ExecProcess> exec_in(const Container& container, const launch::ProcessPla
   UniqueFd unified;
   std::vector<UniqueFd> task_files;
   if (auto group = container.group()) {
-    TRY_ASSIGN(const auto layout, cgroup::detect_layout());
-    if (!options.cgroup.empty()) group = cgroup::Group::open(layout, group->path() + "/" + options.cgroup);
+    for (const auto& [controllers, sub] : options.cgroups) {
+      TRY_ASSIGN(group, group->below(controllers, sub).with("--cgroup"));
+    }
     TRY_ASSIGN(unified, group->unified_fd());
     TRY_ASSIGN(task_files, group->task_files());
     for (const auto& file : task_files) join.task_files.push_back(file.get());

@@ -17,7 +17,8 @@ struct ExecOptions {
   bool die_with_us = true;     ///< the process is killed when this one ends (not for --detach)
   bool shared_mounts = false;  ///< the container has no mount namespace of its own (LaunchPlan::shared_mounts)
   std::optional<std::pair<std::uint32_t, std::uint32_t>> owner;  ///< the container's root in its user namespace, to us
-  std::string cgroup;  ///< a group below the container's, "" = the container's own
+  /// Groups below the container's, each for these controllers (none: all); the container's own otherwise.
+  std::vector<std::pair<std::vector<std::string>, std::string>> cgroups;
 };
 
 /// A process on its way into the container.
