@@ -93,6 +93,9 @@ class Group {
 
   /// The v2 directory for clone3(CLONE_INTO_CGROUP); invalid if there is none.
   Result<UniqueFd> unified_fd() const;
+  /// The same of the group below this one that `member` is in: one that has moved down and given its controllers on
+  /// leaves a group that takes no process (cgroups(7), "no internal processes").
+  Result<UniqueFd> unified_fd_of(pid_t member) const;
   /// Opened `tasks` files of the v1 groups. A single-threaded process that writes "0" to each has entered them
   /// without the system-wide lock (and its 10–20 ms) that writing another process's pid to cgroup.procs takes.
   Result<std::vector<UniqueFd>> task_files() const;

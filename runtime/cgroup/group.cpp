@@ -266,6 +266,19 @@ Result<UniqueFd> Group::unified_fd() const {
   return fd;
 }
 
+Result<UniqueFd> Group::unified_fd_of(pid_t member) const {
+  TRY_ASSIGN(const std::string groups, sys::read_file(fmt::format("/proc/{}/cgroup", member)));
+  const Place* place = unified();
+  for (const std::string& line : split(groups, '\n')) {
+    if (place == nullptr || !line.starts_with("0::" + path_ + "/")) continue;
+    const std::string directory = place->mount_point + line.substr(3);
+    UniqueFd fd{::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    if (!fd.valid()) return os_error("open control group {}", directory);
+    return fd;
+  }
+  return make_error(Errc::busy, "control group {} takes no process, and process {} is in none below it", path_, member);
+}
+
 Result<std::vector<UniqueFd>> Group::task_files() const {
   std::vector<UniqueFd> files;
   for (const auto& place : places_) {

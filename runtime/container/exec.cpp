@@ -190,7 +190,13 @@ Result<ExecProcess> exec_in(const Container& container, const launch::ProcessPla
     return os_error("join the container's pid namespace");
   }
   ExecProcess result;
-  TRY_ASSIGN(result.pid, clone_exec(unified.get(), result.pidfd));
+  auto pid = clone_exec(unified.get(), result.pidfd);
+  if (!pid && pid.error().sys_errno() == EBUSY && options.cgroups.empty()) {
+    // An init like systemd has made groups of its own: where it is there is room.
+    TRY_ASSIGN(unified, container.group()->unified_fd_of(container.pid()));
+    pid = clone_exec(unified.get(), result.pidfd);
+  }
+  TRY_ASSIGN(result.pid, std::move(pid));
   if (result.pid == 0) run_exec_child(process, options, join, container.id());
   result.sync = std::move(pair.first);
   return result;
